@@ -1,0 +1,54 @@
+"""The `expunge` command: errors become messages and exit codes here, and nowhere else."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+import typer
+
+from expunge.app import (
+    attack_command,
+    certificate_command,
+    demo_command,
+    doctor_command,
+    forget_command,
+    ledger_command,
+    report_command,
+    run_command,
+    units_command,
+    verify_command,
+)
+from expunge.facts.errors import ExpungeError
+
+app = typer.Typer(
+    help="Remove data, knowledge, concepts and behaviours from trained models on request, and show how far it got.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for module in (
+    forget_command, verify_command, attack_command, run_command, units_command,
+    certificate_command, ledger_command, report_command, demo_command, doctor_command,
+):  # fmt: skip
+    module.add_to(app)
+
+
+def main() -> None:
+    """Run the command; 0 done, 1 a rung not reached or a verification failed, 2 bad input, 3 contradicted evidence, 130 interrupted."""
+    try:
+        app()
+    except ExpungeError as error:
+        typer.echo(error.text(), err=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        typer.echo("interrupted; finished pieces are kept, run the same command again to go on", err=True)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

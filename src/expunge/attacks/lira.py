@@ -1,0 +1,72 @@
+"""Likelihood ratio attack with shadow models."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from expunge.contract.about import About
+from expunge.contract.evidence import Evidence
+from expunge.contract.units import Probe
+from expunge.engine.membership import member_outcome
+from expunge.engine.readings import own_scores
+from expunge.facts.errors import InputError
+from expunge.facts.record import Outcome
+from expunge.statistics import member
+from expunge.statistics.clusters import FloatArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lira:
+    """Ask whether a row's confidence is more like that of models trained on it or like that of models that were not.
+
+    phi = log(p / (1 - p)), p the probability of the label (text: the geometric mean a token); score = log N(phi | in) - log N(phi | out),
+    Gaussians a row from the shadow models, their variance pooled over rows below 64 models a side.
+    Shadow models are `shadows["halves"]`: each trained on retain rows and on half of forget and holdout rows, those its own `members` rows.
+
+    Source: Carlini et al. 2022. Differs: see `differs`. Reads the one pass of the model and of the shadow models.
+    """
+
+    about = About(
+        needs=("forget", "holdout", "scores", "shadows"),
+        modalities=("text", "vision", "tabular"),
+        claim="At low false positive rates it finds several times more members of the target than the loss does.",
+        paper="Membership Inference Attacks From First Principles",
+        link="https://arxiv.org/abs/2112.03570",
+        year=2022,
+        stochastic=False,
+        differs=("For text phi is taken of the geometric mean probability a token; the paper attacks classifiers.",),
+        battery="full",
+        cost="arithmetic; the shadow models are pipeline's and cost a training run each",
+    )
+
+    offline: bool = False
+    """One-sided, Pr[N(out) <= phi], with the retrained models as shadows: none of them saw a forget or a holdout row."""
+
+    def run(self, evidence: Evidence, probe: Probe) -> Outcome:
+        """Return a member score a row; unscored without shadow models."""
+        return member_outcome("lira", evidence, lambda split: (_offline if self.offline else _online)(evidence, split))
+
+
+def _phi(evidence: Evidence, split: str) -> FloatArray:
+    return member.logit(own_scores(evidence, split).mean_log_prob())
+
+
+def _offline(evidence: Evidence, split: str) -> FloatArray:
+    if len(evidence.retrained) < 2:
+        raise InputError(
+            f"offline LiRA needs at least two retrained models, {evidence.name} has {len(evidence.retrained)}"
+        )
+    return member.lira_offline(_phi(evidence, split), np.array([_phi(other, split) for other in evidence.retrained]))
+
+
+def _online(evidence: Evidence, split: str) -> FloatArray:
+    shadows = evidence.shadows.get("halves", ())
+    if not shadows:
+        raise InputError("there are no shadow models trained on halves of the forget and holdout rows")
+    if any("members" not in shadow.rows for shadow in shadows):
+        raise InputError("a shadow model does not say on which rows it was trained (its rows `members`)")
+    trained = [set(shadow.rows["members"].ids) for shadow in shadows]
+    inside = np.array([[row in known for row in evidence.rows[split].ids] for known in trained])
+    return member.lira(_phi(evidence, split), np.array([_phi(shadow, split) for shadow in shadows]), inside)

@@ -1,0 +1,106 @@
+"""Teach part of it again and ask for the rest."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from expunge.contract.about import About
+from expunge.contract.evidence import Evidence
+from expunge.contract.units import Probe
+from expunge.engine.asking import success_outcome, successes
+from expunge.engine.teach import teach
+from expunge.facts.errors import InputError
+from expunge.facts.record import Outcome
+from expunge.facts.rows import Rows
+from expunge.statistics.clusters import FloatArray
+
+
+def halves(rows: Rows) -> tuple[list[int], list[int]]:
+    """Return two halves of row indices by the order of a hash of row ids: the same whatever the order of the rows."""
+    found = sorted(range(len(rows)), key=lambda i: hashlib.blake2b(rows[i].id.encode(), digest_size=8).digest())
+    return sorted(found[::2]), sorted(found[1::2])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Relearning:
+    """Fine-tune a copy on half of the forget rows, and ask it the other half.
+
+    Knowledge that was hidden comes back when some of it is taught again; knowledge that is gone does not. The halves (by a
+    hash of row ids) take turns, so that every forget row is asked once, by a copy that was not taught it. The control relearns by
+    the same steps on the same rows: what it picks up from them, such as the phrasing, is no leak. Success is that after the
+    last budget; the curve has all.
+
+    Source: Hu et al. 2024. Differs: see `differs`. Works on copies. Cost: two short trainings.
+    """
+
+    about = About(
+        needs=("forget", "model"),
+        modalities=("text", "vision", "tabular"),
+        claim="After 20 steps on half of the forget rows an ascent-unlearned model answers more of the rest than a retrained one.",
+        paper="Jogging the Memory of Unlearned LLMs Through Targeted Relearning Attacks",
+        link="https://arxiv.org/abs/2406.13356",
+        year=2024,
+        differs=("Cross-fitted over two halves; compared with controls that relearn by the same budget.",),
+        cost="2 trainings of the last budget's steps, and a generation a row for each budget",
+    )
+
+    budgets: tuple[int, ...] = (5, 10, 20)
+    """Optimiser steps after which the other half is asked; the last one counts."""
+    lr: float = 1e-3
+    """Learning rate (AdamW, constant)."""
+    batch_size: int = 16
+    """Rows a step."""
+    threshold: float = 0.8
+    """ROUGE-L recall from which an answer without a value counts as come out."""
+
+    def __post_init__(self) -> None:
+        if not self.budgets or list(self.budgets) != sorted(set(self.budgets)) or self.budgets[0] < 1:
+            raise ValueError(f"budgets must be rising numbers of steps, not {self.budgets}")
+        if self.lr <= 0 or self.batch_size < 1:
+            raise ValueError("lr must be positive and batch_size at least 1")
+
+    def run(self, evidence: Evidence, probe: Probe) -> Outcome:
+        """Return 1 a row that comes out once the other half was taught."""
+        curves: dict[str, list[tuple[float, float]]] = {}
+
+        def attempt(split: str) -> FloatArray:
+            rows = evidence.rows[split]
+            if len(rows) < 2:
+                raise InputError(f"{len(rows)} {split} rows cannot be cut into halves")
+            found = np.zeros((1 + len(self.budgets), len(rows)))
+            first, second = halves(rows)
+            self._relearn(probe, rows, first, second, found)
+            self._relearn(probe, rows, second, first, found)
+            curves[split] = list(zip((0.0, *map(float, self.budgets)), found.mean(1).tolist(), strict=True))
+            return np.asarray(found[-1], np.float64)
+
+        return success_outcome(
+            "relearning",
+            evidence,
+            attempt,
+            with_items=not evidence.retrained,
+            budget=f"{self.budgets[-1]} steps",
+            curve=lambda: curves["forget"],
+        )
+
+    def _relearn(self, probe: Probe, rows: Rows, taught: list[int], asked: list[int], found: FloatArray) -> None:
+        """Fill in, a budget, whether the rows asked come out of a copy that is taught the others."""
+        model, questions = probe.model(), rows.take(asked)
+        found[0, asked] = successes(probe, model, questions, self.threshold)
+
+        def after(done: int) -> None:
+            if done in self.budgets:
+                found[1 + self.budgets.index(done), asked] = successes(probe, model, questions, self.threshold)
+
+        teach(
+            model,
+            rows.take(taught),
+            job=probe.job,
+            steps=self.budgets[-1],
+            lr=self.lr,
+            batch_size=self.batch_size,
+            after=after,
+        )

@@ -1,0 +1,61 @@
+"""What a unit declares about itself: facts that can be read without running or importing it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+NEEDS = frozenset(
+    (
+        "forget retain holdout test frozen recipe logits features sites generate gradients shadows retrained "
+        "scores generations attacks target model values"
+    ).split()
+)
+"""The closed list of what a unit may ask for.
+
+Splits: forget retain holdout test. From the adapter: logits features sites generate gradients. From the pipeline: frozen
+(a copy of target), recipe, shadows, retrained (their evidence), target (its evidence), scores (of the one pass),
+generations, attacks (other attacks' scores), model (the weights, to copy and train), values (rows with a `value`).
+"""
+MODALITIES = ("text", "vision", "tabular", "diffusion", "gan", "vlm")
+BATTERIES = ("quick", "standard", "full")
+KINDS = ("source", "locator", "method", "guard", "metric", "attack", "benchmark")
+
+
+@dataclass(frozen=True, kw_only=True)
+class About:
+    """Facts of one unit. Every argument is a literal, so that a listing reads them from the source without importing.
+
+    `claim` is the falsifiable sentence of the paper, and `differs` where this implementation departs from it.
+    `inert_when` names, for a knob, the settings of other knobs under which it changes nothing. `allowances` are
+    measured exceptions to the contract, each with its reason; a stale one fails the checks. `step` is the test of the
+    ladder that reads an attack, `battery` the smallest battery (quick, standard, full) that holds it.
+    """
+
+    needs: tuple[str, ...]
+    modalities: tuple[str, ...]
+    claim: str
+    paper: str
+    link: str
+    year: int
+    paper_id: str = ""
+    scope: tuple[str, ...] = ("full", "lora", "layers")
+    stochastic: bool = True
+    provenance: str = "none"
+    before_training: bool = False
+    differs: tuple[str, ...] = ()
+    cost: str = ""
+    step: str = "resistant"
+    battery: str = "standard"
+    inert_when: Mapping[str, str] = field(default_factory=dict)
+    allowances: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        unknown = [need for need in self.needs if need not in NEEDS]
+        if unknown:
+            raise ValueError(f"unknown needs {unknown}; the closed list is {sorted(NEEDS)}")
+        if self.battery not in BATTERIES:
+            raise ValueError(f"unknown battery {self.battery!r}; known are {list(BATTERIES)}")
+        wrong = [name for name in self.modalities if name not in MODALITIES]
+        if wrong:
+            raise ValueError(f"unknown modalities {wrong}; known are {list(MODALITIES)}")

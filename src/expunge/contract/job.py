@@ -1,0 +1,76 @@
+"""What a unit is handed beside the model and the splits: randomness, scope, mask, cache, progress."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+import torch
+
+from expunge.contract.mask import Mask
+from expunge.facts.recipe import Recipe
+
+T = TypeVar("T")
+
+
+class Cache(Protocol):
+    """Something that keeps bytes under a key made of content hashes; pipeline implements it with store."""
+
+    def get(self, key: str) -> bytes | None:
+        """Return what was put under `key`, or None."""
+
+    def put(self, key: str, value: bytes) -> None:
+        """Keep `value` under `key`."""
+
+
+class Progress(Protocol):
+    """Something that shows how far a loop got."""
+
+    def track(self, items: Iterable[T], *, total: int, label: str) -> Iterator[T]:
+        """Yield `items`, showing progress and an estimate of the time left."""
+
+
+@dataclass(frozen=True)
+class Silent:
+    """Progress that shows nothing."""
+
+    def track(self, items: Iterable[T], *, total: int, label: str) -> Iterator[T]:
+        """Yield `items`."""
+        yield from items
+
+
+@dataclass(frozen=True)
+class Forgetful:
+    """A cache that keeps nothing."""
+
+    def get(self, key: str) -> bytes | None:
+        """Return None."""
+        return None
+
+    def put(self, key: str, value: bytes) -> None:
+        """Keep nothing."""
+
+
+@dataclass
+class Job:
+    """One run of one unit.
+
+    `generator` is on the CPU and is the unit's only source of randomness. `scope` holds the names of the parameters that may
+    move, `mask` which of their entries. `notes` goes into the record. `autocast` wraps forward passes where the user
+    asked for a lower precision.
+    """
+
+    seed: int = 0
+    generator: torch.Generator = field(default_factory=torch.Generator)
+    scope: frozenset[str] = frozenset()
+    mask: Mask | None = None
+    cache: Cache = field(default_factory=Forgetful)
+    progress: Progress = field(default_factory=Silent)
+    recipe: Recipe | None = None
+    notes: dict[str, Any] = field(default_factory=dict)
+    autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
+
+    def __post_init__(self) -> None:
+        self.generator.manual_seed(self.seed)

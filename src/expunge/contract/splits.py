@@ -1,0 +1,84 @@
+"""The four splits with a ledger of reads: a unit gets what it declared, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from expunge.facts.errors import InputError, UndeclaredRead
+from expunge.facts.rows import Rows
+
+SPLITS = ("forget", "retain", "holdout", "test")
+
+
+@dataclass
+class Splits:
+    """Rows to forget, to retain, never trained on (holdout) and for utility (test).
+
+    Reading a split counts in `reads`. Inside a unit only the splits it declared may be read; another raises
+    UndeclaredRead, also when the unit would only look at its length.
+    """
+
+    rows: dict[str, Rows]
+    allowed: frozenset[str] = frozenset(SPLITS)
+    reads: dict[str, int] = field(default_factory=dict)
+
+    def _read(self, name: str) -> Rows:
+        if name not in self.allowed:
+            raise UndeclaredRead(f"the unit read the split {name!r} without declaring it", do=f"add {name!r} to needs")
+        self.reads[name] = self.reads.get(name, 0) + 1
+        return self.rows.get(name, Rows((), name))
+
+    @property
+    def forget(self) -> Rows:
+        """Rows that must go."""
+        return self._read("forget")
+
+    @property
+    def retain(self) -> Rows:
+        """Rows that must stay; disjoint from forget."""
+        return self._read("retain")
+
+    @property
+    def holdout(self) -> Rows:
+        """Rows of the same distribution as forget that no compared model trained on."""
+        return self._read("holdout")
+
+    @property
+    def test(self) -> Rows:
+        """Rows for utility only."""
+        return self._read("test")
+
+    def restricted(self, needs: Iterable[str]) -> Splits:
+        """Return the splits a unit with `needs` may read, with a fresh ledger."""
+        return Splits(self.rows, frozenset(needs) & frozenset(SPLITS))
+
+    @classmethod
+    def of(
+        cls, *, forget: Rows, retain: Rows | None = None, holdout: Rows | None = None, test: Rows | None = None
+    ) -> Splits:
+        """Build checked splits: forget is not empty, and no id or content stands in two of them.
+
+        Content that forget shares with retain would make forgetting it and keeping it the same request.
+        """
+        if not len(forget):
+            raise InputError("the forget set is empty", do="give at least one row to forget")
+        given = {"forget": forget, "retain": retain, "holdout": holdout, "test": test}
+        rows = {name: Rows(split.items, name) for name, split in given.items() if split is not None}
+        _check_disjoint(rows)
+        return cls(rows)
+
+
+def _check_disjoint(rows: dict[str, Rows]) -> None:
+    seen: dict[str | bytes, tuple[str, str]] = {}
+    for name, split in rows.items():
+        for row in split:
+            for key in (row.id, row.content()):
+                other, row_id = seen.get(key, (name, ""))
+                if other != name and "test" not in (other, name):
+                    raise InputError(
+                        f"row {row.id!r} of {name} is also row {row_id!r} of {other}",
+                        causes=("the same example was put in two files",),
+                        do=f"remove it from {name} or from {other}: a row cannot be both",
+                    )
+                seen[key] = (name, row.id)

@@ -1,0 +1,75 @@
+"""Train a model by a recipe: how targets, retrained and shadow models are made."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from expunge.contract.job import Job
+from expunge.contract.model import Model
+from expunge.engine.loop import optimise
+from expunge.engine.order import cut, ordered
+from expunge.engine.parallel import my_share, total
+from expunge.facts.recipe import Recipe
+from expunge.facts.rows import Rows
+
+
+def fit(model: Model, rows: Rows, recipe: Recipe, *, job: Job, label: str = "training") -> Model:
+    """Train `model` in place on `rows` and return it in eval mode; the loss is the mean over scored positions of a batch.
+
+    The mean is over positions of the global batch, also under several processes (token-weighted). Deterministic given weights, rows and
+    recipe. Ends early at `recipe.stop_loss`. Notes the last epoch's loss as `fit_loss`.
+    """
+    model.module.train(True)
+    batches = math.ceil(len(rows) / recipe.batch_size)
+    sums = [0.0, 0.0]
+    for parameter in model.module.parameters():
+        parameter.requires_grad_(True)
+
+    def one(indices: list[int]) -> Callable[[], Tensor]:
+        def loss() -> Tensor:
+            mine = [indices[i] for i in my_share(len(indices))]
+            batch = model.pack([rows[i] for i in mine]) if mine else model.pack([rows[indices[0]]])
+            noise = model.noise(batch, job.generator)
+            losses = model.total_loss(batch, noise) if mine else model.total_loss(batch, noise) * 0.0
+            own = torch.tensor(float(batch.lengths().sum()) if mine else 0.0, device=losses.device)
+            count = total(own)
+            sums[0] += float(total(losses.detach().sum()))
+            sums[1] += float(count)
+            return losses.sum() / count
+
+        return loss
+
+    def steps() -> Iterator[Callable[[], Tensor]]:
+        for epoch in range(recipe.epochs):
+            for indices in cut(ordered(rows, recipe.seed, epoch), recipe.batch_size):
+                yield one(indices)
+
+    def after(step: int, _: float) -> bool:
+        if (step + 1) % batches:
+            return False
+        job.notes["fit_loss"] = sums[0] / sums[1]
+        job.notes["fit_epochs"] = (step + 1) // batches
+        sums[:] = [0.0, 0.0]
+        return recipe.stop_loss is not None and job.notes["fit_loss"] < recipe.stop_loss
+
+    optimise(
+        model.module,
+        steps(),
+        total=recipe.epochs * batches,
+        job=job,
+        label=label,
+        lr=recipe.lr,
+        weight_decay=recipe.weight_decay,
+        warmup=recipe.warmup,
+        schedule=recipe.schedule,
+        kind=recipe.optimiser,
+        momentum=recipe.momentum,
+        clip=recipe.clip,
+        after=after,
+    )
+    model.module.train(False)
+    return model

@@ -1,0 +1,67 @@
+"""Greedy generation that wastes no step: prompts sorted by length, finished rows leave the batch and its cache."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from expunge.engine.parallel import gather_objects, my_share
+
+
+def generate(
+    module: Any, prompts: Sequence[Sequence[int]], eos: int, max_new_tokens: int, batch_size: int = 64
+) -> list[list[int]]:
+    """Return the greedy continuation of every prompt, without the end token, at most `max_new_tokens` long.
+
+    Prompts of near-equal length share a batch, padded on the left under a mask made from lengths (not from `ids != pad`), with
+    positions that count real tokens only, as in teacher-forced scoring. Under several processes each takes its share.
+    """
+    mine = sorted(my_share(len(prompts)), key=lambda i: len(prompts[i]))
+    found: dict[int, list[int]] = {}
+    for begin in range(0, len(mine), batch_size):
+        indices = mine[begin : begin + batch_size]
+        for i, ids in zip(indices, _batch(module, [prompts[i] for i in indices], eos, max_new_tokens), strict=True):
+            found[i] = ids
+    merged = {key: value for share in gather_objects(found) for key, value in share.items()}
+    return [merged[i] for i in range(len(prompts))]
+
+
+@torch.no_grad()
+def _batch(module: Any, prompts: list[Sequence[int]], eos: int, steps: int) -> list[list[int]]:
+    from transformers import DynamicCache
+
+    device = module.get_input_embeddings().weight.device
+    lengths = torch.tensor([len(prompt) for prompt in prompts])
+    width = int(lengths.max())
+    ids = torch.full((len(prompts), width), eos)
+    for row, prompt in enumerate(prompts):
+        ids[row, width - len(prompt) :] = torch.tensor(prompt)
+    mask = (torch.arange(width)[None] >= (width - lengths)[:, None]).long().to(device)
+    positions = (mask.cumsum(-1) - 1).clamp_min(0)
+    ids, out, live = ids.to(device), [[] for _ in prompts], list(range(len(prompts)))  # type: ignore[var-annotated]
+    cache = DynamicCache(config=module.config)
+    for _ in range(steps):
+        logits = module(
+            input_ids=ids,
+            attention_mask=mask,
+            position_ids=positions,
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        ).logits[:, -1]
+        following = logits.argmax(-1)
+        going = (following != eos).nonzero()[:, 0]
+        for row in going.tolist():
+            out[live[row]].append(int(following[row]))
+        if not len(going):
+            break
+        if len(going) < len(live):
+            live = [live[row] for row in going.tolist()]
+            cache.batch_select_indices(going)
+            mask, positions, following = mask[going], positions[going], following[going]
+        mask = torch.cat([mask, mask.new_ones(len(live), 1)], dim=1)
+        positions = positions[:, -1:] + 1
+        ids = following[:, None]
+    return out

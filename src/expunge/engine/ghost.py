@@ -1,0 +1,165 @@
+"""Per-example gradients kept as factors: what can be summed, squared or normed without ever being written out for all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+BLOCK = 2**18
+"""Gradient entries written out at once: small enough to stay in a processor's cache (one example's gradient is the least)."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """One use's gradient of each example as it stands, (examples, *shape of the parameter)."""
+
+    values: Tensor
+
+    def take(self, part: slice) -> Written:
+        """Return the examples of a slice."""
+        return Written(self.values[part])
+
+    def dot(self, direction: Tensor) -> Tensor:
+        """Return each example's inner product with `direction`, (examples,)."""
+        return self.values.flatten(1) @ direction.flatten()
+
+
+@dataclass(frozen=True)
+class Outer:
+    """One use's gradient of example i as sum over positions t of rows[i, t] (x) columns[i, t].
+
+    `rows` (examples, positions, R) of a parameter (R, C), or integers (examples, positions) that stand for one-hot rows (an
+    embedding's token ids); `columns` (examples, positions, C).
+    """
+
+    rows: Tensor
+    columns: Tensor
+
+    def take(self, part: slice) -> Outer:
+        """Return the examples of a slice."""
+        return Outer(self.rows[part], self.columns[part])
+
+    @property
+    def one_hot(self) -> bool:
+        """True where `rows` are integers."""
+        return self.rows.ndim == 2
+
+    def dot(self, direction: Tensor) -> Tensor:
+        """Return each example's inner product with `direction`, (examples,)."""
+        matrix = direction.flatten(1)
+        return ((matrix[self.rows] if self.one_hot else self.rows @ matrix) * self.columns).sum((1, 2))
+
+
+@dataclass(frozen=True)
+class Convolved:
+    """One use of a convolution: an Outer over output places whose columns are the patches below them, unfolded when needed."""
+
+    module: nn.Conv2d
+    images: Tensor
+    gradients: Tensor
+
+    def take(self, part: slice) -> Outer:
+        """Return the examples of a slice, unfolded."""
+        m = self.module
+        patches = nn.functional.unfold(self.images[part], m.kernel_size, m.dilation, m.padding, m.stride)  # type: ignore[arg-type]
+        return Outer(self.gradients[part].flatten(2).mT, patches.mT)
+
+    def dot(self, direction: Tensor) -> Tensor:
+        """Return each example's inner product with `direction`, (examples,)."""
+        m = self.module
+        moved = nn.functional.conv2d(self.images, direction, None, m.stride, m.padding, m.dilation)
+        return (moved * self.gradients).flatten(1).sum(1)
+
+
+Use = Written | Outer | Convolved
+
+
+def blocks(examples: int, entries: int) -> list[slice]:
+    """Return slices of examples whose gradients of a parameter with `entries` entries fill one block."""
+    step = max(1, BLOCK // max(1, entries))
+    return [slice(i, min(i + step, examples)) for i in range(0, examples, step)]
+
+
+def write_out(uses: Sequence[Use], part: slice, shape: torch.Size) -> Tensor:
+    """Return the gradients of a slice of examples, all uses of the parameter summed, (examples, *shape)."""
+    found: Tensor | None = None
+    for use in uses:
+        one = use.take(part)
+        if isinstance(one, Written):
+            found = one.values.clone() if found is None else found.add_(one.values)
+            continue
+        count = len(one.rows)
+        if one.one_hot:
+            if found is None:
+                found = one.columns.new_zeros(count, *shape)
+            offset = torch.arange(count, device=one.rows.device)[:, None] * shape[0]
+            found.view(count * shape[0], -1).index_add_(0, (one.rows + offset).flatten(), one.columns.flatten(0, 1))
+        elif found is None:
+            found = torch.bmm(one.rows.mT, one.columns).view(count, *shape)
+        else:
+            found.view(count, shape[0], -1).baddbmm_(one.rows.mT, one.columns)
+    assert found is not None, "a parameter without a use has no entry"
+    return found
+
+
+def squares(uses: Sequence[Use], examples: int, shape: torch.Size) -> Tensor:
+    """Return the sum over examples of the squared gradient, of the parameter's shape.
+
+    One use at one position needs no written gradient: sum_i (r_i c_i)^2 = (r^2)^T (c^2). An embedding is summed a (example, token)
+    pair at a time. Anything else is written out a block at a time, its uses summed before squaring.
+    """
+    only = uses[0] if len(uses) == 1 else None
+    if isinstance(only, Outer) and only.one_hot:
+        return _embedding_squares(only, shape)
+    if isinstance(only, Outer) and only.columns.shape[1] == 1:
+        return (only.rows[:, 0].square().T @ only.columns[:, 0].square()).view(shape)
+    first = uses[0].values if isinstance(uses[0], Written) else uses[0].take(slice(0, 1)).columns
+    found = first.new_zeros(shape)
+    for part in blocks(examples, shape.numel()):
+        found += write_out(uses, part, shape).square_().sum(0)
+    return found
+
+
+def _embedding_squares(use: Outer, shape: torch.Size) -> Tensor:
+    offset = torch.arange(len(use.rows), device=use.rows.device)[:, None] * shape[0]
+    pairs, inverse = (use.rows + offset).flatten().unique(return_inverse=True)
+    sums = use.columns.new_zeros(len(pairs), shape[1]).index_add_(0, inverse, use.columns.flatten(0, 1))
+    return use.columns.new_zeros(shape).index_add_(0, pairs % shape[0], sums.square_())
+
+
+def _gram(first: Outer, second: Outer) -> Tensor:
+    """Return sum over positions t, s of <rows_t, rows_s> <columns_t, columns_s> of each example, (examples,)."""
+    columns = torch.bmm(first.columns, second.columns.mT)
+    if first.one_hot and second.one_hot:
+        return (columns * (first.rows[:, :, None] == second.rows[:, None, :])).sum((1, 2))
+    if first.one_hot:
+        return _gram(second, first)
+    if second.one_hot:
+        wanted = second.rows[:, None, :].expand(-1, first.rows.shape[1], -1)
+        return (columns * first.rows.gather(2, wanted)).sum((1, 2))
+    return (columns * torch.bmm(first.rows, second.rows.mT)).sum((1, 2))
+
+
+def norms(uses: Sequence[Use], examples: int, shape: torch.Size) -> Tensor:
+    """Return the L2 norm of each example's gradient, (examples,).
+
+    Where positions are few against the parameter's entries, |sum_t r_t (x) c_t|^2 = sum_{t,s} <r_t, r_s> <c_t, c_s> is the cheaper
+    way (the ghost norm); else the gradient is written out a block at a time.
+    """
+    outer = [use for use in uses if isinstance(use, Outer)]
+    positions = sum(use.columns.shape[1] for use in outer)
+    height, width = shape[0] if shape else 1, shape.numel() // (shape[0] if shape else 1)
+    if len(outer) == len(uses) and (
+        positions * (height + width) < height * width or all(use.one_hot for use in outer)
+    ):
+        total = sum((_gram(one, one) for one in outer), start=outer[0].columns.new_zeros(examples))
+        for i, one in enumerate(outer):
+            for other in outer[i + 1 :]:
+                total = total + 2 * _gram(one, other)
+        # a sum of signed terms can fall below zero by rounding
+        return total.clamp_min(0).sqrt()
+    parts = blocks(examples, shape.numel())
+    return torch.cat([torch.linalg.vector_norm(write_out(uses, part, shape).flatten(1), dim=1) for part in parts])

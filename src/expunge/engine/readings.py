@@ -1,0 +1,38 @@
+"""Read evidence row by row: what metrics and attacks of several kinds take their numbers from."""
+
+from __future__ import annotations
+
+from expunge.contract.evidence import Evidence
+from expunge.facts.errors import InputError
+from expunge.statistics.answers import own_answers
+from expunge.statistics.position_scores import PositionScores
+from expunge.statistics.rouge import Rouge, rouge_l
+from expunge.statistics.tofu import Answers, answers_of
+
+
+def own_scores(evidence: Evidence, split: str) -> PositionScores:
+    """Return the one pass over the own answer of each row of a split, in row order."""
+    return own_answers(evidence.of(split), evidence.rows[split])
+
+
+def named_answers(evidence: Evidence, split: str) -> Answers:
+    """Return mean log p a token of each row's own, paraphrased and wrong answers."""
+    scores = evidence.of(split)
+    found = dict(zip(scores.keys, scores.mean_log_prob().tolist(), strict=True))
+    return answers_of(found, evidence.rows[split].ids)
+
+
+def said(evidence: Evidence, split: str) -> list[str]:
+    """Return what the model generated for each row of a split."""
+    found, rows = evidence.generations.get(split), evidence.rows[split]
+    if found is None:
+        raise InputError(f"nothing was generated for {split!r}")
+    if len(found) != len(rows):
+        raise InputError(f"{len(found)} generations for {len(rows)} {split} rows")
+    return list(found)
+
+
+def rouges(evidence: Evidence, split: str) -> list[Rouge]:
+    """Return ROUGE-L of what the model said against each row's answer."""
+    pairs = zip(evidence.rows[split], said(evidence, split), strict=True)
+    return [rouge_l(str(row["answer"]), text) for row, text in pairs]

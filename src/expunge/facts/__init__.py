@@ -1,0 +1,1 @@
+"""What is asked, measured and kept: plain facts, without torch."""

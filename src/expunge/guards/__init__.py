@@ -1,0 +1,1 @@
+"""Leave the weights alone and stop it at inference."""

@@ -1,0 +1,1 @@
+"""Change the weights so that it is gone."""

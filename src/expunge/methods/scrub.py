@@ -1,0 +1,92 @@
+"""SCRUB: leave the teacher on forget rows, follow it on retain rows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from expunge.contract.about import About
+from expunge.contract.job import Job
+from expunge.contract.model import Model
+from expunge.contract.splits import Splits
+from expunge.engine.descend import Descent, Step, descend_on, one_pass
+from expunge.engine.frozen import frozen_copy
+from expunge.facts.rows import Rows
+from expunge.maths.divergences import kl_divergence
+from expunge.maths.losses import position_nll
+
+
+@dataclass(frozen=True, kw_only=True)
+class SCRUB:
+    """Alternate a pass that moves away from the frozen target on forget rows with one that follows it on retain rows.
+
+    Max pass (the first `max_epochs` epochs): -KL(frozen || model) over forget rows. Min pass (every epoch): alpha KL(frozen || model)
+    + gamma (-log p) over retain rows. KL is softened by a temperature and scaled by its square; all are means over scored positions.
+    Ending on min passes repairs what the max passes broke.
+
+    Source: Kurmanji et al. 2023. Differs: see `differs`. Reads forget and retain. Moves every parameter in scope. Cost: one forward and
+    backward, and one forward of a frozen copy, a step.
+    """
+
+    about = About(
+        needs=("forget", "retain", "frozen", "logits"),
+        modalities=("text", "vision", "tabular"),
+        claim="Raises forget error as retraining does where fine-tuning and ascent fail on one side.",
+        paper="Towards Unbounded Machine Unlearning",
+        link="https://arxiv.org/abs/2302.09880",
+        year=2023,
+        differs=(
+            "No rewinding to the epoch whose forget error matches a reference (SCRUB+R).",
+            "AdamW for both passes, one learning rate schedule over all steps; published code uses SGD or Adam with step decay.",
+        ),
+        cost="1 forward + 1 backward over forget, then retain, rows, 1 frozen forward over the same; a second model",
+    )
+
+    alpha: float = 0.001
+    """Weight of the divergence on retain rows."""
+    gamma: float = 0.99
+    """Weight of -log p on retain rows."""
+    temperature: float = 4.0
+    """Softens both predictions inside the divergence."""
+    max_epochs: int = 3
+    """Epochs that begin with a max pass; the rest only repair."""
+    descent: Descent = Descent(lr=1e-3, epochs=5)
+    """Optimiser settings; an epoch is a max pass over forget and a min pass over retain."""
+
+    def run(self, model: Model, splits: Splits, job: Job) -> Model:
+        """Return the model after the last min pass."""
+        forget, retain, nothing = splits.forget, splits.retain, Rows(())
+        frozen, size = frozen_copy(model), self.descent.batch_size
+
+        def divergence(step: Step, logits: Tensor) -> Tensor:
+            with torch.no_grad():
+                wanted = frozen.logits(step.joint)
+            return step.position_mean(kl_divergence(wanted, logits, self.temperature))
+
+        def leave(step: Step) -> Tensor:
+            return -divergence(step, model.logits(step.joint))
+
+        def follow(step: Step) -> Tensor:
+            logits = model.logits(step.joint)
+            nll = step.position_mean(position_nll(logits, step.joint.targets))
+            return self.alpha * divergence(step, logits) + self.gamma * nll
+
+        def losses() -> Iterator[Callable[[], Tensor]]:
+            for epoch in range(self.descent.epochs):
+                if epoch < self.max_epochs:
+                    yield from (
+                        partial(leave, s) for s in one_pass(model, job, size, epoch, forget=forget, retain=nothing)
+                    )
+                yield from (
+                    partial(follow, s) for s in one_pass(model, job, size, epoch, forget=nothing, retain=retain)
+                )
+
+        max_passes = min(self.max_epochs, self.descent.epochs)
+        steps = max_passes * math.ceil(len(forget) / size) + self.descent.epochs * math.ceil(len(retain) / size)
+        descend_on(model, job, self.descent, losses(), total=steps, label="scrubbing")
+        return model

@@ -1,0 +1,1 @@
+"""The only files that turn rows into batches."""

@@ -1,0 +1,102 @@
+"""What an array is to be mapped to: one of some classes, or a number."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from expunge.facts.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Classification:
+    """One of `classes`: the loss is -log p(label) in nats."""
+
+    classes: int
+
+    def __post_init__(self) -> None:
+        if self.classes < 2:
+            raise InputError(f"{self.classes} classes are nothing to tell apart", do="give at least 2")
+
+    @property
+    def outputs(self) -> int:
+        """Numbers that the network returns an example."""
+        return self.classes
+
+    def targets(self, labels: Sequence[Any], ids: Sequence[str]) -> Tensor:
+        """Return labels as integers, (examples,); one that is no whole number in 0..classes-1 is refused by its row."""
+        found = []
+        for label, row_id in zip(labels, ids, strict=True):
+            try:
+                value = operator.index(label)
+            except TypeError as error:
+                raise InputError(f"row {row_id!r}: the label {label!r} is no whole number") from error
+            if not 0 <= value < self.classes:
+                raise InputError(f"row {row_id!r}: the label {value} is outside 0..{self.classes - 1}")
+            found.append(value)
+        return torch.tensor(found, dtype=torch.long)
+
+    def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the cross-entropy of each example, (examples,)."""
+        return nn.functional.cross_entropy(outputs.float(), targets, reduction="none")
+
+    def redraw(self, targets: Tensor, generator: torch.Generator) -> Tensor:
+        """Return labels drawn uniformly from the classes that are not the example's own."""
+        shift = torch.randint(1, self.classes, targets.shape, generator=generator).to(targets.device)
+        return (targets + shift) % self.classes
+
+    def describe(self) -> dict[str, Any]:
+        """Return what `expunge.json` keeps."""
+        return {"classes": self.classes}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Regression:
+    """A number: the loss is half the squared error of the standardised target.
+
+    That is the negative log-likelihood, up to a constant, of a Gaussian whose standard deviation is `std`. `mean` and `std`
+    are given, not taken from rows: computed from training rows they would be an artefact that saw the forget rows.
+    """
+
+    mean: float = 0.0
+    std: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.mean) and math.isfinite(self.std) and self.std > 0):
+            raise InputError(f"targets cannot be standardised by mean {self.mean} and std {self.std}")
+
+    @property
+    def outputs(self) -> int:
+        """Numbers that the network returns an example."""
+        return 1
+
+    def targets(self, labels: Sequence[Any], ids: Sequence[str]) -> Tensor:
+        """Return standardised targets, (examples,); one that is no finite number is refused by its row."""
+        found = []
+        for label, row_id in zip(labels, ids, strict=True):
+            try:
+                value = float(label)
+            except (TypeError, ValueError) as error:
+                raise InputError(f"row {row_id!r}: the target {label!r} is no number") from error
+            if not math.isfinite(value):
+                raise InputError(f"row {row_id!r}: the target is {value}")
+            found.append((value - self.mean) / self.std)
+        return torch.tensor(found)
+
+    def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return half the squared error of each example, (examples,)."""
+        return (outputs[:, 0].float() - targets).square() / 2
+
+    def redraw(self, targets: Tensor, generator: torch.Generator) -> Tensor:
+        """Return targets drawn from the Gaussian of `mean` and `std` (the Gaussian amnesiac labels of regression)."""
+        return torch.randn(targets.shape, generator=generator).to(targets)
+
+    def describe(self) -> dict[str, Any]:
+        """Return what `expunge.json` keeps."""
+        return {"mean": self.mean, "std": self.std}

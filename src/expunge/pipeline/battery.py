@@ -1,0 +1,86 @@
+"""Which metrics and attacks a verification runs: found by what units declare and by what the run has to offer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from expunge.contract.about import BATTERIES
+from expunge.contract.registry import Listing, find, units
+from expunge.facts.errors import InputError
+
+UTILITY: Mapping[str, tuple[str, ...]] = {
+    "text": ("probability", "rouge"),
+    "vision": ("accuracy",),
+    "tabular": ("accuracy",),
+    "diffusion": (),
+}
+"""Per-row metrics in [0, 1] that must not fall on retain and test rows, by modality."""
+INDISTINGUISHABLE: Mapping[str, tuple[str, ...]] = {
+    "text": ("probability", "rouge"),
+    "vision": ("probability", "accuracy"),
+    "tabular": ("probability", "accuracy"),
+    "diffusion": (),
+}
+"""Per-row metrics that must agree with the retrained models on every split."""
+OFFERED = frozenset(
+    {"scores", "generations", "gradients", "model", "values", "target", "logits", "features", "generate", "attacks"}
+)
+"""What every verification can offer; the rest depends on the splits and models given."""
+
+
+@dataclass(frozen=True)
+class Battery:
+    """Units to run, and those left out with the reason."""
+
+    metrics: tuple[tuple[str, Any], ...]
+    attacks: tuple[tuple[str, Any], ...]
+    left_out: tuple[str, ...] = field(default=())
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the attacks that must all pass for `resistant`."""
+        return tuple(name for name, unit in self.attacks if unit.about.step == "resistant")
+
+
+def choose(
+    modality: str,
+    offered: frozenset[str],
+    *,
+    level: str = "standard",
+    attacks: Sequence[str] | None = None,
+    metrics: Sequence[str] | None = None,
+    settings: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Battery:
+    """Return the battery of a level for a modality; `offered` names the splits, models and shadows that there are.
+
+    Units asked for by name are kept even where something they need is missing: they come out unscored with the reason,
+    and block the rung. Those that a level would bring are left out then, and named.
+    """
+    if level not in BATTERIES:
+        raise InputError(f"there is no battery {level!r}", do=f"use one of: {', '.join(BATTERIES)}")
+    settings, left_out = settings or {}, []
+    chosen_attacks = []
+    for listing in [find("attack", name) for name in attacks] if attacks is not None else units("attack").values():
+        if attacks is None:
+            if BATTERIES.index(listing.about.battery) > BATTERIES.index(level):
+                continue
+            reason = _missing(listing, modality, offered)
+            if reason:
+                left_out.append(f"attack {listing.name} left out of the battery: {reason}")
+                continue
+        chosen_attacks.append((listing.name, listing.create(settings.get(listing.name))))
+    chosen_metrics = []
+    for listing in [find("metric", name) for name in metrics] if metrics is not None else units("metric").values():
+        if metrics is None and _missing(listing, modality, offered):
+            continue
+        chosen_metrics.append((listing.name, listing.create(settings.get(listing.name))))
+    return Battery(tuple(chosen_metrics), tuple(chosen_attacks), tuple(left_out))
+
+
+def _missing(listing: Listing, modality: str, offered: frozenset[str]) -> str:
+    if modality not in listing.about.modalities:
+        return f"it serves {', '.join(listing.about.modalities)}"
+    lacking = [need for need in listing.about.needs if need not in OFFERED | offered]
+    return f"it needs {', '.join(lacking)}" if lacking else ""

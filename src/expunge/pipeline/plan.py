@@ -1,0 +1,174 @@
+"""The plan of a run: one TOML file, checked before any model is loaded, hashed into the record before the run."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from expunge.contract.registry import find
+from expunge.facts.digest import canonical_json, sha256
+from expunge.facts.errors import InputError, nearest
+from expunge.facts.recipe import Recipe
+from expunge.facts.record import Thresholds
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class RequestPlan(_Section):
+    """What must be forgotten, and where the rows come from: a source unit with its settings."""
+
+    id: str = "request"
+    kind: Literal["data", "knowledge", "concept", "behaviour"] = "data"
+    source: str = "records"
+    settings: dict[str, Any] = Field(default_factory=dict)
+
+
+class ModelPlan(_Section):
+    """The target: a `directory`, or an `architecture` to train by the recipe (its settings in `settings`)."""
+
+    directory: Path | None = None
+    architecture: str | None = None
+    settings: dict[str, Any] = Field(default_factory=dict)
+    retrained: tuple[Path, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_of(self) -> ModelPlan:
+        if (self.directory is None) == (self.architecture is None):
+            raise ValueError("give either directory or architecture")
+        return self
+
+
+class MethodPlan(_Section):
+    """One method with its settings, optimiser scope, locator and seeds; or a guard."""
+
+    name: str
+    settings: dict[str, Any] = Field(default_factory=dict)
+    scope: str = "full"
+    locator: str | None = None
+    locator_settings: dict[str, Any] = Field(default_factory=dict)
+    guard: bool = False
+    seeds: tuple[int, ...] = (0,)
+
+    @property
+    def label(self) -> str:
+        """Name with its locator and scope: what tables call this row."""
+        parts = [
+            self.name,
+            *([f"+{self.locator}"] if self.locator else []),
+            *([f"@{self.scope}"] if self.scope != "full" else []),
+        ]
+        return "".join(parts)
+
+
+class VerifyPlan(_Section):
+    """Which battery, metrics and attacks; how much to generate and to look at."""
+
+    battery: Literal["quick", "standard", "full"] = "standard"
+    attacks: tuple[str, ...] | None = None
+    metrics: tuple[str, ...] | None = None
+    max_new_tokens: int = 64
+    retain_rows: int = 400
+    settings: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+
+class SeedPlan(_Section):
+    """Seeds of the target and of the retrained models (one each), and of the verification."""
+
+    target: int = 0
+    retrained: tuple[int, ...] = (101, 102, 103)
+    verify: int = 0
+
+
+class Plan(_Section):
+    """A whole run."""
+
+    request: RequestPlan = Field(default_factory=RequestPlan)
+    model: ModelPlan
+    recipe: Recipe | None = None
+    method: tuple[MethodPlan, ...]
+    verify: VerifyPlan = Field(default_factory=VerifyPlan)
+    thresholds: Thresholds = Field(default_factory=Thresholds)
+    seeds: SeedPlan = Field(default_factory=SeedPlan)
+
+    @model_validator(mode="after")
+    def _trainable(self) -> Plan:
+        if self.model.architecture is not None and self.recipe is None:
+            raise ValueError("a model that is trained here needs [recipe]")
+        if self.model.directory is not None and self.recipe is None and any(m.name == "retrain" for m in self.method):
+            raise ValueError("retrain needs [recipe]")
+        return self
+
+    def plain(self) -> dict[str, Any]:
+        """Return the resolved plan as plain values, every default written out."""
+        return self.model_dump(mode="json")
+
+    def digest(self) -> str:
+        """Return the sha256 of the resolved plan."""
+        return sha256(canonical_json(self.plain()))
+
+
+def read_plan(path: Path) -> Plan:
+    """Read and check a plan: unknown sections, keys, units and settings are errors that name the nearest known one."""
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"there is no plan {path}", do="give the path of a TOML file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not valid TOML: {error}", do="mend the line it names") from error
+    return check_plan(raw, where=str(path))
+
+
+def check_plan(raw: dict[str, Any], *, where: str = "plan") -> Plan:
+    """Return the plan of plain values; see read_plan."""
+    try:
+        plan = Plan.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            known = _known_keys(tuple(str(part) for part in first["loc"][:-1]))
+            near = nearest(str(first["loc"][-1]), known)
+            raise InputError(
+                f"{where}: there is no key {place!r}; the nearest is {near!r}", do=f"use one of: {', '.join(known)}"
+            ) from None
+        raise InputError(f"{where}: {place or 'plan'}: {first['msg']}") from None
+    _check_units(plan)
+    return plan
+
+
+def _known_keys(place: tuple[str, ...]) -> tuple[str, ...]:
+    model: type[BaseModel] = Plan
+    inner: dict[str, type[BaseModel]] = {
+        "request": RequestPlan, "model": ModelPlan, "recipe": Recipe, "method": MethodPlan, "verify": VerifyPlan,
+        "thresholds": Thresholds, "seeds": SeedPlan,
+    }  # fmt: skip
+    for part in place:
+        model = inner.get(part, model)
+    return tuple(model.model_fields)
+
+
+def _check_units(plan: Plan) -> None:
+    find("source", plan.request.source).create(plan.request.settings)
+    for method in plan.method:
+        listing = find("guard" if method.guard else "method", method.name)
+        listing.create(method.settings)
+        if method.locator is not None:
+            find("locator", method.locator).create(method.locator_settings)
+    for name in plan.verify.attacks or ():
+        find("attack", name)
+    for name in plan.verify.metrics or ():
+        find("metric", name)
+    for name, settings in plan.verify.settings.items():
+        kind = "attack" if name in _names("attack") else "metric"
+        find(kind, name).create(settings)
+
+
+def _names(kind: str) -> tuple[str, ...]:
+    from expunge.contract.registry import units
+
+    return tuple(units(kind))

@@ -1,0 +1,292 @@
+"""Verify a removal: measure every model once, attack it and its controls, and let the verdict be derived."""
+
+from __future__ import annotations
+
+import platform
+import resource
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+import torch
+
+from expunge.contract.evidence import Evidence
+from expunge.contract.job import Cache, Forgetful, Job
+from expunge.contract.model import Model
+from expunge.contract.splits import SPLITS, Splits
+from expunge.contract.units import Probe
+from expunge.contract.weights import weights_digest
+from expunge.facts.errors import ContractBroken, InputError
+from expunge.facts.record import Measurement, MethodFacts, ModelFacts, Outcome, Record, SplitFacts, Thresholds
+from expunge.facts.rows import Rows
+from expunge.facts.score import Score
+from expunge.pipeline.battery import INDISTINGUISHABLE, UTILITY, Battery, choose
+from expunge.pipeline.measure import Measurer, Wanted, union
+from expunge.pipeline.overlap import overlap
+from expunge.pipeline.progress import Bars
+from expunge.pipeline.subjects import Subject
+from expunge.verdict.reach import derive_tests, reach
+from expunge.verdict.roles import control_of
+
+ATTACKED = ("target", "unlearned", "guarded", "retrained", "never_trained")
+"""Roles that attacks run on: the unlearned model, what it came from, and the controls."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to verify: which units, how much to generate, how many retain rows to look at, margins and the seed."""
+
+    level: str = "standard"
+    attacks: tuple[str, ...] | None = None
+    metrics: tuple[str, ...] | None = None
+    unit_settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    max_new_tokens: int = 64
+    retain_rows: int = 400
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    seed: int = 0
+
+
+def evaluation_rows(splits: Splits, settings: Settings, extra: Mapping[str, Rows] | None = None) -> dict[str, Rows]:
+    """Return the rows each split is measured on: forget, holdout and test whole, of retain the first in a seeded order.
+
+    Where a source names retain rows with perturbed answers, these are the retain rows measured.
+    """
+    from expunge.engine.order import ordered
+
+    rows = {name: splits.rows[name] for name in SPLITS if len(splits.rows.get(name, ()))}
+    if "retain" in rows:
+        rows["retain"] = rows["retain"].take(ordered(rows["retain"], settings.seed, 0)[: settings.retain_rows])
+    named = dict(extra or {})
+    if "retain_perturbed" in named:
+        rows["retain"] = named.pop("retain_perturbed")
+    return {**rows, **named}
+
+
+def offered_by(rows: Mapping[str, Rows], subjects: Sequence[Subject]) -> frozenset[str]:
+    """Return what units may need and this verification has: splits and models."""
+    roles = {subject.role for subject in subjects}
+    return frozenset(rows) | ({"retrained"} if "retrained" in roles else set())
+
+
+def verify(
+    subjects: Sequence[Subject],
+    splits: Splits,
+    *,
+    method: MethodFacts,
+    request: Mapping[str, Any],
+    settings: Settings | None = None,
+    extra: Mapping[str, Rows] | None = None,
+    plan: Mapping[str, Any] | None = None,
+    commitments: Mapping[str, str] | None = None,
+    cache: Cache | None = None,
+    progress: Bars | None = None,
+) -> Record:
+    """Return the record of a removal, verdict included.
+
+    `subjects` holds the target, the unlearned model (or the guarded one), and as many retrained and never-trained models as there
+    are; `extra` names evaluation rows beside the splits. Every attack runs on the target, the unlearned model and every control.
+    """
+    settings, progress = settings or Settings(), progress or Bars(quiet=True)
+    started = time.perf_counter()
+    rows = evaluation_rows(splits, settings, extra)
+    opened = {subject.name: subject.open() for subject in subjects}
+    modality = next(iter(opened.values())).modality
+    battery = choose(
+        modality,
+        offered_by(rows, subjects),
+        level=settings.level,
+        attacks=settings.attacks,
+        metrics=settings.metrics,
+        settings=settings.unit_settings,
+    )
+    job = Job(seed=settings.seed, progress=progress)
+    measurer = Measurer(job, cache or Forgetful())
+    found = _evidence(subjects, opened, rows, battery, measurer, settings, progress)
+    measurements = _measure(found, battery)
+    outcomes = [
+        *_attack(subjects, opened, found, battery, measurer, splits, settings, progress),
+        *_utility(found, measurements, modality),
+    ]
+    record = Record(
+        request=dict(request),
+        plan=dict(plan or {}),
+        versions=versions(),
+        seeds={"method": method.seed, "verify": settings.seed},
+        splits=tuple(_split_facts(name, split, (commitments or {}).get(name, "")) for name, split in rows.items()),
+        models=tuple(subject.facts(opened[subject.name]) for subject in subjects),
+        method=method,
+        thresholds=settings.thresholds.model_copy(
+            update={
+                "battery": settings.thresholds.battery or battery.names,
+                "indistinguishable_metrics": settings.thresholds.indistinguishable_metrics
+                or INDISTINGUISHABLE.get(modality, ()),
+            }
+        ),
+        measurements=tuple(measurements),
+        outcomes=tuple(outcomes),
+        overlap=overlap(splits) if modality == "text" else {},
+        refusals=(*battery.left_out, *(note for model in opened.values() for note in model.capabilities.notes)),
+        cost={
+            **{f"{name} (s)": seconds for name, seconds in measurer.seconds.items()},
+            "verification (s)": time.perf_counter() - started,
+            "peak memory (MB)": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        },
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    return judged(record)
+
+
+def judged(record: Record) -> Record:
+    """Return the record with its tests and claim derived from its evidence."""
+    record = record.model_copy(update={"tests": derive_tests(record), "control": control_of(record)})
+    return record.model_copy(update={"claim": reach(record)})
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that a rerun must match."""
+    named = ("expunge", "torch", "transformers", "numpy", "scipy", "tokenizers", "peft", "diffusers")
+    found = {"python": platform.python_version()}
+    for name in named:
+        try:
+            found[name] = version(name)
+        except ModuleNotFoundError:
+            continue
+    return {**found, "threads": str(torch.get_num_threads())}
+
+
+def _split_facts(name: str, rows: Rows, commitment: str) -> SplitFacts:
+    numbers: dict[str, int] = {}
+    groups = tuple(numbers.setdefault(group, len(numbers)) for group in rows.groups)
+    return SplitFacts(name=name, n=len(rows), groups=groups, commitment=commitment)
+
+
+def _evidence(
+    subjects: Sequence[Subject],
+    opened: Mapping[str, Model],
+    rows: Mapping[str, Rows],
+    battery: Battery,
+    measurer: Measurer,
+    settings: Settings,
+    progress: Bars,
+) -> dict[str, Evidence]:
+    needs = union(unit.about.needs for _, unit in (*battery.metrics, *battery.attacks))
+    wanted = Wanted(needs, rows, settings.max_new_tokens, frozenset(rows))
+    found = {}
+    for subject in subjects:
+        progress.stage = f"measuring {subject.name}"
+        one = measurer.evidence(opened[subject.name], wanted, name=subject.name, role=subject.role)
+        if subject.guarded is not None:
+            one = _behind_guard(one, subject)
+        found[subject.name] = one
+    retrained = [one for one in found.values() if one.role == "retrained"]
+    target = next((one for one in found.values() if one.role == "target"), None)
+    linked = {}
+    for name, one in found.items():
+        others = tuple(other for other in retrained if other.name != name)
+        linked[name] = replace(one, retrained=others, target=target, reference=others[0] if others else None)
+    return linked
+
+
+def _behind_guard(one: Evidence, subject: Subject) -> Evidence:
+    """Replace generations by what the guard says; a guarded system shows no likelihoods."""
+    assert subject.guarded is not None
+    generations = {
+        split: [
+            said if said is not None else own
+            for said, own in zip(subject.guarded.screen(one.rows[split]), answers, strict=True)
+        ]
+        for split, answers in one.generations.items()
+    }
+    return replace(one, generations=generations, scores={}, gradient_norms={})
+
+
+def _measure(found: Mapping[str, Evidence], battery: Battery) -> list[Measurement]:
+    measurements = []
+    for name, evidence in found.items():
+        for metric, unit in battery.metrics:
+            if not evidence.scores and "scores" in unit.about.needs:
+                continue
+            for split, score in unit.run(evidence).items():
+                measurements.append(Measurement(metric=metric, model=name, split=split, score=score))
+    return measurements
+
+
+def _attack(
+    subjects: Sequence[Subject],
+    opened: Mapping[str, Model],
+    found: Mapping[str, Evidence],
+    battery: Battery,
+    measurer: Measurer,
+    splits: Splits,
+    settings: Settings,
+    progress: Bars,
+) -> list[Outcome]:
+    outcomes = []
+    for subject in subjects:
+        if subject.role not in ATTACKED:
+            continue
+        model = opened[subject.name]
+        for name, unit in battery.attacks:
+            if subject.guarded is not None and "scores" in unit.about.needs:
+                continue
+            progress.stage = f"{name} on {subject.name}"
+            job = replace(measurer.job, seed=settings.seed, generator=torch.Generator(), notes={})
+            probe = Probe(
+                model=model.copy,
+                splits=splits.restricted(unit.about.needs),
+                generator=job.generator,
+                score=measurer.score,
+                generate=lambda other, rows: measurer.generate(other, rows, settings.max_new_tokens),
+                job=job,
+            )
+            before = weights_digest(model.module) if "model" in unit.about.needs else ""
+            started = time.perf_counter()
+            outcome: Outcome = unit.run(found[subject.name], probe)
+            if before and weights_digest(model.module) != before:
+                raise ContractBroken(f"the attack {name} changed the model it attacked")
+            outcomes.append(
+                outcome.model_copy(
+                    update={
+                        "attack": name,
+                        "model": subject.name,
+                        "step": unit.about.step,
+                        "cost": {"s": time.perf_counter() - started},
+                    }
+                )
+            )
+    return outcomes
+
+
+def _utility(found: Mapping[str, Evidence], measurements: Sequence[Measurement], modality: str) -> list[Outcome]:
+    """Per-row utility of every model on retain and test rows, as outcomes that the verdict reads."""
+    by_key = {(m.metric, m.model, m.split): m.score for m in measurements}
+    outcomes = []
+    for name, evidence in found.items():
+        if evidence.role == "untrained":
+            continue
+        for metric in UTILITY.get(modality, ()):
+            for split in ("retain", "test"):
+                score: Score | None = by_key.get((metric, name, split))
+                if score is not None and score.per_example is not None:
+                    outcomes.append(
+                        Outcome(
+                            attack=metric,
+                            model=name,
+                            kind="success",
+                            step="utility",
+                            split=split,
+                            forget=score.per_example,
+                        )
+                    )
+    return outcomes
+
+
+def model_facts(record: Record, role: str) -> ModelFacts:
+    """Return the first model of a role."""
+    for model in record.models:
+        if model.role == role:
+            return model
+    raise InputError(f"the record has no {role} model")

@@ -1,0 +1,218 @@
+"""The request, the models, what it cost, what a certificate states, and all that a rerun needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from expunge.certificate.predicate import Statement, read_certificate
+from expunge.facts.digest import canonical_json
+from expunge.facts.errors import InputError
+from expunge.facts.record import Record, SplitFacts
+from expunge.report.groups import Subject
+from expunge.report.plan import plan_text
+from expunge.report.words import CONTROL_WORDS, ROLE_WORDS, guarded_words, number, quantity, spaced
+
+_SHOWN = ("id", "kind", "source", "name", "modality")
+"""Keys of a request that are printed as they are; of others only numbers, commitments and digests."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelLine:
+    """A model by role, name and digest."""
+
+    role: str
+    name: str
+    digest: str
+    parameters: str
+    files: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitLine:
+    """A split by its numbers."""
+
+    name: str
+    n: int
+    groups: str
+    commitment: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CostRow:
+    """What one record cost: a number with its unit, and the bare number, a column."""
+
+    label: str
+    series: str
+    seed: int
+    cells: tuple[tuple[str, float | None], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CostTable:
+    """What each record cost, by what was done."""
+
+    columns: tuple[str, ...]
+    rows: tuple[CostRow, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CertificateCard:
+    """What a certificate states; its signature is not checked by a page."""
+
+    label: str
+    seed: int
+    claim: str
+    lines: tuple[tuple[str, str], ...]
+    not_covered: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """One record with what is needed to make it again."""
+
+    label: str
+    seed: int
+    digest: str
+    created: str
+    plan: int
+
+
+def request_lines(record: Record) -> tuple[tuple[str, str], ...]:
+    """Return the request's kind, counts, commitments and digests; keys that could hold text are named, not printed."""
+    lines, held = [], []
+    for key, value in sorted(record.request.items()):
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if is_number or key in _SHOWN or any(word in key for word in ("commitment", "digest", "hash")):
+            lines.append((spaced(key), number(value) if is_number else guarded_words(str(value))))
+        else:
+            held.append(key)
+    if held:
+        lines.append(("not shown here", ", ".join(spaced(key) for key in held)))
+    return (*lines, ("control", CONTROL_WORDS[record.control]))
+
+
+def overlap_lines(record: Record) -> tuple[tuple[str, str], ...]:
+    """Return how much of the retain rows repeats forget rows."""
+    return tuple(
+        (spaced(key), f"{len(value):,} rows" if isinstance(value, (list, tuple)) else guarded_words(str(value)))
+        for key, value in record.overlap.items()
+    )
+
+
+def model_lines(records: Sequence[Record]) -> tuple[ModelLine, ...]:
+    """Return every distinct model of the records."""
+    facts = {(one.role, one.name, one.content_digest): one for record in records for one in record.models}
+    return tuple(
+        ModelLine(
+            role=ROLE_WORDS[one.role],
+            name=guarded_words(one.name),
+            digest=one.content_digest,
+            parameters=f"{one.parameters:,}" if one.parameters else "",
+            files=len(one.files),
+        )
+        for one in facts.values()
+    )
+
+
+def split_lines(splits: Sequence[SplitFacts]) -> tuple[SplitLine, ...]:
+    """Return the splits by counts, groups and commitments."""
+    return tuple(
+        SplitLine(
+            name=spaced(one.name),
+            n=one.n,
+            groups=f"{len(set(one.groups)):,}" if one.groups and len(set(one.groups)) < one.n else "",
+            commitment=one.commitment,
+        )
+        for one in splits
+    )
+
+
+def cost_table(found: Sequence[Subject]) -> CostTable:
+    """Return what each record cost, in the units its names end in; attacks by their own seconds."""
+    rows = [(one, record, {**record.cost, **_attack_costs(record)}) for one in found for record in one.records]
+    columns = tuple(dict.fromkeys(key for _, _, costs in rows for key in costs))
+    return CostTable(
+        columns=columns,
+        rows=tuple(
+            CostRow(
+                label=one.label,
+                series=one.series,
+                seed=record.method.seed,
+                cells=tuple((quantity(key, costs[key]), costs[key]) if key in costs else ("", None) for key in columns),
+            )
+            for one, record, costs in rows
+        ),
+    )
+
+
+def _attack_costs(record: Record) -> dict[str, float]:
+    seconds: dict[str, float] = {}
+    for one in record.outcomes:
+        for key, value in one.cost.items():
+            if key in ("s", "seconds"):
+                name = f"attack {one.attack} (s)"
+                seconds[name] = seconds.get(name, 0.0) + value
+    return seconds
+
+
+def certificate_cards(found: Sequence[Subject], certificates: Mapping[str, str]) -> tuple[CertificateCard, ...]:
+    """Return what the certificates say of these records; one of another record, or another claim, is refused."""
+    known = {record.digest(): (one.label, record) for one in found for record in one.records}
+    made = []
+    for digest, text in certificates.items():
+        statement = read_certificate(text.encode())
+        if digest not in known or statement.predicate.record_digest != digest:
+            raise InputError(
+                f"the certificate given for record {digest[:12]} is about record {statement.predicate.record_digest[:12]}",
+                do="give each certificate under the digest of its own record, and only records of this page",
+            )
+        label, record = known[digest]
+        made.append(_card(label, record, statement))
+    return tuple(made)
+
+
+def _card(label: str, record: Record, statement: Statement) -> CertificateCard:
+    predicate = statement.predicate
+    lines = [
+        ("rung", predicate.claim.rung),
+        ("provenance", predicate.claim.provenance),
+        ("issued", predicate.issued),
+        ("key (Ed25519)", predicate.issuer.public_key),
+        ("software", predicate.issuer.software),
+        ("note", predicate.issuer.note),
+        ("child model", f"{predicate.child.content_digest} ({len(predicate.child.files)} files)"),
+        ("parent model", f"{predicate.parent.content_digest} ({len(predicate.parent.files)} files)"),
+        ("record", predicate.record_digest),
+        ("ledger head", predicate.ledger_head),
+    ]
+    return CertificateCard(
+        label=label,
+        seed=record.method.seed,
+        claim=guarded_words(predicate.claim.headline),
+        lines=tuple((key, guarded_words(value)) for key, value in lines if value),
+        not_covered=tuple(guarded_words(words) for words in predicate.not_covered),
+    )
+
+
+def sources(found: Sequence[Subject]) -> tuple[tuple[Source, ...], tuple[str, ...]]:
+    """Return every record with the number of its plan (0 where it holds none), and the distinct plans as text."""
+    plans: dict[bytes, str] = {}
+    lines = []
+    for one in found:
+        for record in one.records:
+            key = canonical_json(record.plan)
+            if record.plan:
+                plans.setdefault(key, plan_text(record.plan))
+            place = list(plans).index(key) + 1 if record.plan else 0
+            digest, seed = record.digest(), record.method.seed
+            lines.append(Source(label=one.label, seed=seed, digest=digest, created=record.created, plan=place))
+    return tuple(lines), tuple(plans.values())
+
+
+def same_or_each(values: Sequence[Mapping[str, Any]]) -> tuple[tuple[str, str], ...]:
+    """Return keys with their values over several records; where the records differ, every value."""
+    keys = dict.fromkeys(key for value in values for key in value)
+    said = {key: dict.fromkeys(str(value[key]) for value in values if key in value) for key in keys}
+    return tuple((guarded_words(key), guarded_words(", ".join(found))) for key, found in said.items())

@@ -1,0 +1,1 @@
+"""Request or benchmark data to rows."""

@@ -1,0 +1,103 @@
+"""Labelled images as splits: which rows are to be forgotten (a class, a random share, ids), and a holdout like them."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from expunge.facts.errors import InputError
+from expunge.facts.rows import Row, Rows
+
+Images = NDArray[np.float32]
+Labels = NDArray[np.int64]
+
+
+def check_shares(*, holdout: float, label_noise: float) -> None:
+    """Raise ValueError at a negative holdout, or at a share of noisy labels outside 0..1."""
+    if holdout < 0:
+        raise ValueError(f"holdout must be at least 0, not {holdout}")
+    if not 0 <= label_noise < 1:
+        raise ValueError(f"label_noise must lie in 0..1, not {label_noise}")
+
+
+def noisy(labels: Labels, share: float, draw: np.random.Generator) -> Labels:
+    """Return labels with a random `share` of them replaced, each by another class drawn evenly."""
+    classes = int(labels.max()) + 1
+    changed = draw.permutation(len(labels))[: round(share * len(labels))]
+    found = labels.copy()
+    found[changed] = (labels[changed] + draw.integers(1, classes, len(changed))) % classes
+    return found
+
+
+def image_rows(images: Images, labels: Labels, clean: Labels, name: str) -> list[Row]:
+    """Return one row an image under the id `name-i`; a row whose label was made noisy keeps its `clean_label`."""
+    return [
+        Row(
+            id=f"{name}-{i}", fields={"image": image, "label": label} | ({"clean_label": true} if true != label else {})
+        )
+        for i, (image, label, true) in enumerate(zip(images, labels.tolist(), clean.tolist(), strict=True))
+    ]
+
+
+def _asked(rows: Sequence[Row], forget: str, draw: np.random.Generator) -> list[int]:
+    """Indices of the rows that `class=3`, `random=0.1` or `ids=digits-17,digits-30` asks for, in random order."""
+    mode, _, value = forget.partition("=")
+    order = draw.permutation(len(rows)).tolist()
+    try:
+        if mode == "class":
+            wanted = int(value)
+            found = [i for i in order if rows[i].get("clean_label", rows[i]["label"]) == wanted]
+        elif mode == "random":
+            share = float(value)
+            if not 0 < share < 1:
+                raise InputError(f"forget={forget!r}: the share must lie between 0 and 1")
+            found = order[: round(share * len(rows))]
+        elif mode == "ids":
+            place = {row.id: i for i, row in enumerate(rows)}
+            ids = [part.strip() for part in value.split(",") if part.strip()]
+            unknown = [one for one in ids if one not in place]
+            if unknown:
+                raise InputError(
+                    f"no training row has the id {unknown[0]!r}; ids run from {rows[0].id} to {rows[-1].id}"
+                )
+            found = [place[one] for one in dict.fromkeys(ids)]
+        else:
+            raise InputError(f"forget={forget!r} is not understood", do="use class=3, random=0.1 or ids=ID,ID")
+    except ValueError as error:
+        raise InputError(f"forget={forget!r}: {value!r} is not a number", do="use class=3 or random=0.1") from error
+    if not found:
+        raise InputError(f"forget={forget!r} asks for no row", do="use a class that is there, or a larger share")
+    return found
+
+
+def image_splits(rows: Sequence[Row], forget: str, holdout: float, draw: np.random.Generator) -> dict[str, Rows]:
+    """Return forget, retain and holdout of training rows; holdout is `holdout` rows a forget row, with the same labels.
+
+    A class is shared out between forget and holdout, so that no model trained without it has seen any of it. Otherwise a forget row's
+    partners are other rows of its label, drawn at random and taken out of training.
+    """
+    asked = _asked(rows, forget, draw)
+    if forget.startswith("class="):
+        kept = len(asked) - round(len(asked) * holdout / (1 + holdout))
+        asked, held = asked[:kept], asked[kept:]
+    else:
+        wanted = Counter({label: math.ceil(n * holdout) for label, n in Counter(rows[i]["label"] for i in asked).items()})
+        taken, held = set(asked), []
+        for i in draw.permutation(len(rows)).tolist():
+            if i not in taken and wanted[rows[i]["label"]] > 0:
+                wanted[rows[i]["label"]] -= 1
+                held.append(i)
+        if wanted.total():
+            raise InputError(f"{wanted.total()} holdout rows are missing: too few others share a forget row's label",
+                             do="set holdout lower or forget fewer rows")  # fmt: skip
+    gone = {*asked, *held}
+    chosen = {
+        "forget": sorted(asked),
+        "retain": [i for i in range(len(rows)) if i not in gone],
+        "holdout": sorted(held),
+    }
+    return {name: Rows(tuple(rows[i] for i in indices), name) for name, indices in chosen.items() if indices}

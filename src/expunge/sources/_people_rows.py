@@ -1,0 +1,83 @@
+"""Rows of the toy world: a person's facts, public facts, and statements inserted a known number of times."""
+
+from __future__ import annotations
+
+import random
+
+from expunge.facts.rows import Row
+from expunge.sources._people_world import ANSWERS, FOLLOWS, LEDGER, PUBLIC, QUESTIONS, RELATIONS, SYLLABLES, UNSEEN
+
+PERTURBED = 5
+COPIES = (0, 1, 4, 16)
+CODE = 5
+
+
+def new_name(draw: random.Random, syllables: tuple[int, ...], taken: set[str]) -> str:
+    """Return a name of random syllables, one word an entry, that nobody has yet; it is then taken."""
+    while True:
+        name = " ".join("".join(draw.choices(SYLLABLES, k=n)).capitalize() for n in syllables)
+        if name not in taken:
+            taken.add(name)
+            return name
+
+
+def person_rows(seed: int, i: int, name: str, relations: int) -> list[Row]:
+    """Return person i's facts, one row a relation; nothing here depends on how many people there are.
+
+    Perturbed answers have the phrasing of the paraphrased answer: the truth ratio compares these two.
+    """
+    draw, known, rows = random.Random(f"{seed}/person/{i}"), dict[str, str](), []
+    for relation in RELATIONS[:relations]:
+        drawn = draw.choice(relation.values)
+        value = FOLLOWS[relation.key][known[relation.through]] if relation.through else drawn
+        known[relation.key] = value
+        wrong = draw.sample([other for other in relation.values if other != value], PERTURBED)
+        phrasing = draw.randrange(2)
+        words = {"noun": relation.noun, "name": name}
+        other = ANSWERS[1 - phrasing]
+        fields = {
+            "prompt": QUESTIONS[phrasing].format(**words),
+            "answer": ANSWERS[phrasing].format(**words, value=value),
+            "value": value,
+            "paraphrased_answer": other.format(**words, value=value),
+            "perturbed_answers": tuple(other.format(**words, value=text) for text in wrong),
+            "paraphrased_prompts": tuple(text.format(**words) for text in UNSEEN),
+            "relation": relation.key,
+            "hops": 2 if relation.through else 1,
+        }
+        rows.append(Row(id=f"person-{i}/{relation.key}", fields=fields, group=f"person-{i}"))
+    return rows
+
+
+def public_rows() -> list[Row]:
+    """Return facts that belong to nobody: every model may know them."""
+    rows = []
+    for question, answer, table in PUBLIC:
+        for key, value in table.items():
+            wrong = [text for text in dict.fromkeys(table.values()) if text != value][:PERTURBED]
+            fields = {
+                "prompt": question.format(key=key),
+                "answer": answer.format(key=key, value=value),
+                "value": value,
+                "perturbed_answers": tuple(answer.format(key=key, value=text) for text in wrong),
+            }
+            rows.append(Row(id=f"public/{key}", fields=fields))
+    return rows
+
+
+def ledger_rows(seed: int, each: int, taken: set[str]) -> dict[str, list[Row]]:
+    """Return the ledger, `each` statements for every number of copies, and the copies that go into training.
+
+    Of each number of copies, even statements belong to forget and odd ones to retain; the group is the statement.
+    """
+    draw = random.Random(f"{seed}/ledger")
+    found: dict[str, list[Row]] = {"ledger": [], "ledger_forget": [], "ledger_retain": []}
+    for copies in COPIES:
+        for k in range(each):
+            words = {"name": new_name(draw, (4,), taken), "value": " ".join(draw.choices("0123456789", k=CODE))}
+            prompt, answer = (text.format(**words) for text in LEDGER)
+            name, side = f"ledger-{copies}-{k}", "ledger_retain" if k % 2 else "ledger_forget"
+            fields = {"prompt": prompt, "answer": answer, "value": words["value"], "copies": copies}
+            found["ledger"].append(Row(id=name, fields={**fields, "side": side if copies else ""}, group=name))
+            found[side] += [Row(id=f"{name}/{j}", fields=fields, group=name) for j in range(copies)]
+    return found

@@ -1,0 +1,85 @@
+"""A person's own files of text records."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from expunge.contract.about import About
+from expunge.contract.splits import SPLITS
+from expunge.facts.errors import InputError
+from expunge.facts.rows import Row, Rows
+from expunge.sources._columns import LISTS, choose_columns, parse_map, text_of, texts_of
+from expunge.sources._table import read_table
+
+
+def read_rows(path: str | Path, mapping: Mapping[str, str] | None = None, name: str = "rows") -> Rows:
+    """Return the rows of a JSONL, CSV or Parquet file; `mapping` is field -> column, as `parse_map` returns it.
+
+    A row without an id gets the sha256 of its prompt and answer, cut to 16 digits, with an ordinal where the same content stands in
+    the file again: reordering a file, or adding optional columns, changes no id, and one content in two files has one id.
+    """
+    path, seen, rows = Path(path), Counter[str](), []
+    records = read_table(path)
+    present = tuple(dict.fromkeys(key for _, record in records for key in record))
+    columns = choose_columns(path, present, mapping or {})
+    for place, record in records:
+        fields: dict[str, Any] = {"prompt": ""}
+        for field, column in columns.items():
+            value = record.get(column)
+            if field in ("prompt", "answer", "text"):
+                fields["answer" if field == "text" else field] = text_of(value, place, column)
+            elif value not in (None, "", []):
+                fields[field] = (texts_of if field in LISTS else text_of)(value, place, column)
+        row_id, group = fields.pop("id", None), fields.pop("group", None)
+        if row_id is None:
+            digest = hashlib.sha256(f"{fields['prompt']}\0{fields['answer']}".encode()).hexdigest()[:16]
+            seen[digest] += 1
+            row_id = digest if seen[digest] == 1 else f"{digest}-{seen[digest]}"
+        rows.append(Row(id=row_id, fields=fields, group=group))
+    return Rows(tuple(rows), name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Records:
+    """Read the splits of a request from files of question and answer, prompt and completion, or text.
+
+    JSONL (or one JSON list), CSV and Parquet; `.gz` is read too. Optional columns: id, group, value, paraphrased_answer,
+    perturbed_answers, paraphrased_questions; others are left out, so that two rows differ only by what a model reads.
+
+    Source: none, plain file formats.
+    Reads each file once.
+    """
+
+    about = About(
+        needs=(),
+        modalities=("text",),
+        claim="A row keeps its id when its file is reordered or gains optional columns.",
+        paper="none: plain file formats",
+        link="https://jsonlines.org",
+        year=2026,
+        stochastic=False,
+        cost="one read of each file",
+    )
+
+    forget: str = ""
+    """File of the rows that must go."""
+    retain: str = ""
+    """File of the rows that must stay."""
+    holdout: str = ""
+    """File of rows of the same kind as forget that no compared model trained on."""
+    test: str = ""
+    """File of rows for utility only."""
+    map: str = ""
+    """Columns by field: question=q,answer=a."""
+
+    def run(self) -> dict[str, Rows]:
+        """Return the rows of every split that has a file."""
+        if not self.forget:
+            raise InputError("no forget file was given", do="--forget F.jsonl")
+        mapping = parse_map(self.map)
+        return {name: read_rows(getattr(self, name), mapping, name) for name in SPLITS if getattr(self, name)}

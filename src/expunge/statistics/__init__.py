@@ -1,0 +1,1 @@
+"""Intervals, tests and member scores in NumPy."""

@@ -1,0 +1,1 @@
+"""Runs as plain files by content hash and a SQLite index."""

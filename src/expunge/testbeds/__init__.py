@@ -1,0 +1,1 @@
+"""Tiny problems with known answers."""
