@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from expunge.certificate.predicate import NOT_COVERED, PREDICATE_TYPE, read_certificate
+from expunge.certificate.predicate import CERTIFICATE_NAME, NOT_COVERED, PREDICATE_TYPE, read_certificate
 from expunge.certificate.show import describe
 from expunge.facts.claim import Claim
 from expunge.facts.digest import directory_digests
@@ -65,6 +65,13 @@ def test_directories_that_were_not_measured_are_not_signed(case: Case, issue_aga
     assert without.parent.content_digest == read_certificate(case.envelope).predicate.parent.content_digest
 
 
+def test_one_tensor_in_two_files_is_refused(case: Case, issue_again: Issue) -> None:
+    """Fails if the content digest silently takes one of two tensors of one name: a loader may take the other."""
+    (case.unlearned / "another.safetensors").write_bytes((case.unlearned / "model.safetensors").read_bytes())
+    with pytest.raises(InputError, match="tensor 'weight' stands in two files"):
+        issue_again()
+
+
 LEAKS: list[tuple[str, dict[str, object], str]] = [
     (
         "a reason",
@@ -108,7 +115,8 @@ def test_forget_text_is_not_signed(
 def test_words_that_expunge_itself_writes_are_no_leak(case: Case, issue_again: Issue) -> None:
     """Fails if a short common word, or a field's name, stops a certificate."""
     rows = Rows((Row(id="r", fields={"answer": "relearning", "paraphrased_answer": "retrained", "label": 3}),))
-    assert len(issue_again(forget=rows)) == len(case.envelope)
+    record = case.record.model_copy(update={"plan": {"map": "answer=paraphrased_answer"}})
+    assert read_certificate(issue_again(record, forget=rows)).predicate.claim.rung == "resistant"
 
 
 def test_a_long_single_word_is_found(case: Case, issue_again: Issue) -> None:
@@ -130,6 +138,31 @@ def test_what_is_shown(case: Case, issue_again: Issue) -> None:
     assert "not covered caches, logs, retrieval stores" in text
     assert "note        for case 17" in text
     assert "apart presence questions" in text
+
+
+def test_an_older_certificate_in_the_directory_is_no_file_of_the_model(case: Case, issue_again: Issue) -> None:
+    """Fails if a certificate binds the one it replaces: the directory could then never verify."""
+    from expunge.certificate.verify import verify
+
+    (case.unlearned / CERTIFICATE_NAME).write_bytes(b"an older one")
+    again = issue_again()
+    assert again == case.envelope
+    (case.unlearned / CERTIFICATE_NAME).write_bytes(again)
+    assert verify(again, key=KEY.public_key(), model_dir=case.unlearned).ok
+
+
+def test_the_claim_is_derived_from_what_a_verifier_will_read(case: Case, issue_again: Issue) -> None:
+    """Fails if it is derived from the objects in memory: a float32 epsilon is no number there, and is one in JSON."""
+    import numpy as np
+
+    from expunge.certificate.verify import verify
+
+    method = case.record.method.model_copy(
+        update={"provenance": "bounded", "provenance_checks": ("accountant",), "notes": {"epsilon": np.float32(2)}}
+    )
+    envelope = issue_again(case.record.model_copy(update={"method": method}))
+    assert verify(envelope, key=KEY.public_key()).ok
+    assert read_certificate(envelope).predicate.claim.provenance == "bounded"
 
 
 def test_numbers_of_other_libraries_are_made_plain(case: Case, issue_again: Issue) -> None:

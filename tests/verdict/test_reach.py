@@ -164,6 +164,7 @@ def test_a_model_never_trained_reaches_resistant_at_most(planted: Make, never: R
     """Fails if another control than retrained models allows `indistinguishable`."""
     claim = reach(planted().record(never, controls=3, control_role="never_trained"))
     assert (claim.rung, claim.control, claim.qualifiers) == ("resistant", "never_trained", ())
+    assert claim.missing == ("indistinguishable: no retrained models to be indistinguishable from",)
 
 
 def test_two_retrained_models_are_too_few(planted: Make, never: Rates) -> None:

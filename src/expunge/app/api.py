@@ -109,6 +109,7 @@ def verify(
     """Measure and attack an unlearned model beside its controls and return the record with its claim."""
     from expunge.facts.digest import sha256
     from expunge.facts.errors import InputError
+    from expunge.pipeline.cache import RequestCache
     from expunge.pipeline.subjects import Subject
     from expunge.pipeline.verify import Settings
     from expunge.pipeline.verify import verify as run
@@ -137,7 +138,7 @@ def verify(
                 max_new_tokens=max_new_tokens,
                 seed=seed,
             ),
-            cache=opened.cache,
+            cache=RequestCache(opened.cache, request),
             progress=progress,
         )
         opened.append("record", record.to_json(), request=request)

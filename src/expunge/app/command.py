@@ -12,6 +12,7 @@ import typer
 
 from expunge.app import (
     attack_command,
+    bench_command,
     certificate_command,
     demo_command,
     doctor_command,
@@ -32,7 +33,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 for module in (
-    forget_command, verify_command, attack_command, run_command, units_command,
+    forget_command, verify_command, attack_command, run_command, bench_command, units_command,
     certificate_command, ledger_command, report_command, demo_command, doctor_command,
 ):  # fmt: skip
     module.add_to(app)

@@ -53,23 +53,12 @@ def read_settings(pairs: list[str] | None) -> dict[str, Any]:
     return found
 
 
-def read_map(text: str) -> dict[str, str]:
-    """Return `--map` as field -> column."""
-    found = {}
-    for pair in filter(None, text.split(",")):
-        field, sign, column = pair.partition("=")
-        if not sign:
-            raise InputError(f"--map takes field=column pairs, not {pair!r}", do="--map question=q,answer=a")
-        found[field.strip()] = column.strip()
-    return found
-
-
 def read_splits(forget: Path, retain: Path | None, holdout: Path | None, test: Path | None, mapping: str) -> Splits:
     """Return checked splits of the given files."""
     from expunge.contract.splits import Splits
-    from expunge.sources.records import read_rows
+    from expunge.sources.records import parse_map, read_rows
 
-    names = read_map(mapping)
+    names = parse_map(mapping)
 
     def rows(path: Path | None, name: str) -> Rows | None:
         return None if path is None else read_rows(path, names, name)

@@ -50,9 +50,9 @@ def report(
         raise InputError(f"{run} holds no record yet", do="run it to its end first")
     texts = None
     if with_text is not None:
-        from expunge.sources.records import read_rows
+        from expunge.sources.records import parse_map, read_rows
 
-        rows = read_rows(with_text, opt.read_map(mapping), "rows")
+        rows = read_rows(with_text, parse_map(mapping), "rows")
         texts = {row.id: f"{row.get('prompt') or ''} {row.get('answer') or ''}".strip() for row in rows}
     write(out, records, title=title or f"Removal {run}", with_text=texts, certificates=certificates)
     typer.echo(f"written: {out}")

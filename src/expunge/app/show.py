@@ -51,7 +51,7 @@ def finish(record: Record, require: str | None) -> None:
             f"there is no rung {require!r}; the nearest is {nearest(require, RUNGS)!r}",
             do=f"one of: {', '.join(RUNGS)}",
         )
-    if claim is None or not at_least(claim.rung, require):  # type: ignore[arg-type]
+    if claim is None or not at_least(claim.rung, require):
         raise RungNotReached(
             f"the rung {require} was not reached; the evidence shows {claim.rung if claim else 'nothing'}"
         )

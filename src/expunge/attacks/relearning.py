@@ -29,9 +29,9 @@ class Relearning:
     """Fine-tune a copy on half of the forget rows, and ask it the other half.
 
     Knowledge that was hidden comes back when some of it is taught again; knowledge that is gone does not. The halves (by a
-    hash of row ids) take turns, so that every forget row is asked once, by a copy that was not taught it. The control relearns by
-    the same steps on the same rows: what it picks up from them, such as the phrasing, is no leak. Success is that after the
-    last budget; the curve has all.
+    hash of row ids) take turns, so that every forget row is asked by a copy that was not taught it. The control relearns by the same
+    steps on the same rows: what it picks up from them, such as the phrasing, is no leak. A row succeeds where it comes out after
+    any of the budgets (longer training forgets the other half again); the curve has them one by one, 0 being the model as it is.
 
     Source: Hu et al. 2024. Differs: see `differs`. Works on copies. Cost: two short trainings.
     """
@@ -48,9 +48,9 @@ class Relearning:
     )
 
     budgets: tuple[int, ...] = (5, 10, 20)
-    """Optimiser steps after which the other half is asked; the last one counts."""
+    """Optimiser steps after which the other half is asked."""
     lr: float = 1e-3
-    """Learning rate (AdamW, constant)."""
+    """Learning rate (AdamW, constant); the strongest of four for models of 0.1M parameters, about 1e-5 suits billions."""
     batch_size: int = 16
     """Rows a step."""
     threshold: float = 0.8
@@ -75,14 +75,14 @@ class Relearning:
             self._relearn(probe, rows, first, second, found)
             self._relearn(probe, rows, second, first, found)
             curves[split] = list(zip((0.0, *map(float, self.budgets)), found.mean(1).tolist(), strict=True))
-            return np.asarray(found[-1], np.float64)
+            return np.asarray(found[1:].max(0), np.float64)
 
         return success_outcome(
             "relearning",
             evidence,
             attempt,
             with_items=not evidence.retrained,
-            budget=f"{self.budgets[-1]} steps",
+            budget=f"up to {self.budgets[-1]} steps",
             curve=lambda: curves["forget"],
         )
 

@@ -115,7 +115,7 @@ def verify(
     checks += _bound(statement)
     checks += _derived(predicate, verdict or deriving.derive)
     checks += _directory("model", predicate.child, model_dir, copy=sha256(envelope))
-    checks += _directory("parent", predicate.parent, None)
+    checks += _directory("parent", predicate.parent, parent_dir)
     return Verification(checks=tuple(checks), statement=statement)
 
 

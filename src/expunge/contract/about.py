@@ -6,10 +6,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 NEEDS = frozenset(
-    (
-        "forget retain holdout test frozen recipe logits features sites generate gradients shadows retrained "
-        "scores generations attacks target model values"
-    ).split()
+    {
+        "forget",
+        "retain",
+        "holdout",
+        "test",
+        "frozen",
+        "recipe",
+        "logits",
+        "features",
+        "sites",
+        "generate",
+        "gradients",
+        "shadows",
+        "retrained",
+        "scores",
+        "generations",
+        "attacks",
+        "target",
+        "model",
+        "values",
+    }
 )
 """The closed list of what a unit may ask for.
 

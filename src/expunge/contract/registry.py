@@ -134,8 +134,9 @@ def find(kind: str, name: str) -> Listing:
     """Return one unit by kind and name; an unknown name is an error naming the nearest."""
     known = units(kind)
     if name not in known:
+        near = nearest(name, tuple(known))
         raise InputError(
-            f"there is no {kind} named {name!r}; the nearest is {nearest(name, tuple(known))!r}",
+            f"there is no {kind} named {name!r}" + (f"; the nearest is {near!r}" if near else ""),
             do=f"expunge units --kind {kind}",
         )
     return known[name]
@@ -149,7 +150,7 @@ def build(cls: type[Any], settings: Mapping[str, Any], *, where: str) -> Any:
     """
     flat = {field.name: field for field in dataclasses.fields(cls)}
     groups = {name: field.default for name, field in flat.items() if dataclasses.is_dataclass(field.default)}
-    owner = {inner.name: name for name, group in groups.items() for inner in dataclasses.fields(group)}  # type: ignore[arg-type]
+    owner = {inner.name: name for name, group in groups.items() for inner in dataclasses.fields(group)}
     direct: dict[str, Any] = {}
     nested: dict[str, dict[str, Any]] = {name: {} for name in groups}
     for key, value in settings.items():

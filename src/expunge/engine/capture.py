@@ -22,38 +22,48 @@ class Unsupported(Exception):
     """Says which module's per-example gradients cannot be read in one pass, and why."""
 
 
-@dataclass
-class Capture:
-    """What a forward pass left behind.
+@dataclass(frozen=True)
+class Pass:
+    """Every parameter's uses in one pass.
 
     `layout` says of each captured call how its first dimension counts: by "example", by scored "position", or both where the
-    two coincide.
+    two coincide. `eps` is the coarsest rounding among the gradients.
     """
 
+    uses: Uses
+    layout: tuple[frozenset[str], ...]
+    eps: float
+
+
+@dataclass
+class Capture:
+    """What a forward pass leaves behind; `stand_ins` is true where copies stand in for parameters."""
+
     batch: Batch
+    stand_ins: bool = False
     layout: list[frozenset[str]] = field(default_factory=list)
     nodes: list[tuple[GradientEdge | Tensor, Callable[[Tensor], dict[str, Use]]]] = field(default_factory=list)
 
     def grouping(self, first: int, where: str) -> Grouping:
         """Return whose the entries of a first dimension are; raises where their number is neither examples nor positions."""
         batch = self.batch
-        kinds = frozenset(
-            name for name, n in (("example", batch.size), ("position", len(batch.owner))) if n == first
-        )
+        kinds = frozenset(name for name, n in (("example", batch.size), ("position", len(batch.owner))) if n == first)
         if not kinds:
             raise Unsupported(f"{where} sees {first} entries, and there are {batch.size} examples")
         self.layout.append(kinds)
         return Grouping(batch.size, None if "example" in kinds else batch.owner)
 
-    def uses(self, losses: Tensor) -> Uses:
+    def read(self, losses: Tensor) -> Pass:
         """Return every parameter's uses from one backward pass, which computes no parameter's own gradient."""
-        found: Uses = {}
+        uses: Uses = {}
+        eps = 0.0
         values = torch.autograd.grad(losses.sum(), [at for at, _ in self.nodes], allow_unused=True)
         for (_, read), value in zip(self.nodes, values, strict=True):
             if value is not None:
-                for name, use in read(value).items():
-                    found.setdefault(name, []).append(use)
-        return found
+                eps = max(eps, torch.finfo(value.dtype).eps)
+                for name, use in read(value.to(torch.promote_types(value.dtype, torch.float32))).items():
+                    uses.setdefault(name, []).append(use)
+        return Pass(uses, tuple(self.layout), eps)
 
 
 def _tensor(args: tuple[Any, ...], kwargs: dict[str, Any], where: str) -> Tensor:
@@ -136,6 +146,7 @@ def captured(root: nn.Module, batch: Batch) -> Iterator[Capture]:
                 parameter = module._parameters[key]
                 assert parameter is not None
                 replaced.append((module, key, parameter))
+                capture.stand_ins = True
             if len(own) == 1 and parameter.ndim == 1 and not list(module.children()):
                 handles.extend(_scaled(module, key, own[key], capture, where))
             else:

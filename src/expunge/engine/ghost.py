@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,7 @@ class Written:
     """One use's gradient of each example as it stands, (examples, *shape of the parameter)."""
 
     values: Tensor
+    positions: ClassVar[int] = 0
 
     def take(self, part: slice) -> Written:
         """Return the examples of a slice."""
@@ -43,6 +45,11 @@ class Outer:
         return Outer(self.rows[part], self.columns[part])
 
     @property
+    def positions(self) -> int:
+        """Terms of the sum."""
+        return self.columns.shape[1]
+
+    @property
     def one_hot(self) -> bool:
         """True where `rows` are integers."""
         return self.rows.ndim == 2
@@ -60,6 +67,11 @@ class Convolved:
     module: nn.Conv2d
     images: Tensor
     gradients: Tensor
+
+    @property
+    def positions(self) -> int:
+        """Output places."""
+        return self.gradients.shape[2] * self.gradients.shape[3]
 
     def take(self, part: slice) -> Outer:
         """Return the examples of a slice, unfolded."""
@@ -81,6 +93,12 @@ def blocks(examples: int, entries: int) -> list[slice]:
     """Return slices of examples whose gradients of a parameter with `entries` entries fill one block."""
     step = max(1, BLOCK // max(1, entries))
     return [slice(i, min(i + step, examples)) for i in range(0, examples, step)]
+
+
+def _room(uses: Sequence[Use], shape: torch.Size) -> int:
+    """Return the entries that writing out one example takes: its gradient, or a convolution's patches where these are more."""
+    patches = [use.positions * (shape.numel() // shape[0]) for use in uses if isinstance(use, Convolved)]
+    return max([shape.numel(), *patches])
 
 
 def write_out(uses: Sequence[Use], part: slice, shape: torch.Size) -> Tensor:
@@ -113,21 +131,22 @@ def squares(uses: Sequence[Use], examples: int, shape: torch.Size) -> Tensor:
     """
     only = uses[0] if len(uses) == 1 else None
     if isinstance(only, Outer) and only.one_hot:
-        return _embedding_squares(only, shape)
+        pairs, sums = _pairs(only, shape)
+        return sums.new_zeros(shape).index_add_(0, pairs % shape[0], sums.square())
     if isinstance(only, Outer) and only.columns.shape[1] == 1:
         return (only.rows[:, 0].square().T @ only.columns[:, 0].square()).view(shape)
-    first = uses[0].values if isinstance(uses[0], Written) else uses[0].take(slice(0, 1)).columns
-    found = first.new_zeros(shape)
-    for part in blocks(examples, shape.numel()):
+    first, *rest = blocks(examples, _room(uses, shape))
+    found = write_out(uses, first, shape).square_().sum(0)
+    for part in rest:
         found += write_out(uses, part, shape).square_().sum(0)
     return found
 
 
-def _embedding_squares(use: Outer, shape: torch.Size) -> Tensor:
+def _pairs(use: Outer, shape: torch.Size) -> tuple[Tensor, Tensor]:
+    """Return (example * R + token, the gradient's row of that token) of an embedding's example-token pairs."""
     offset = torch.arange(len(use.rows), device=use.rows.device)[:, None] * shape[0]
     pairs, inverse = (use.rows + offset).flatten().unique(return_inverse=True)
-    sums = use.columns.new_zeros(len(pairs), shape[1]).index_add_(0, inverse, use.columns.flatten(0, 1))
-    return use.columns.new_zeros(shape).index_add_(0, pairs % shape[0], sums.square_())
+    return pairs, use.columns.new_zeros(len(pairs), shape[1]).index_add_(0, inverse, use.columns.flatten(0, 1))
 
 
 def _gram(first: Outer, second: Outer) -> Tensor:
@@ -143,23 +162,31 @@ def _gram(first: Outer, second: Outer) -> Tensor:
     return (columns * torch.bmm(first.rows, second.rows.mT)).sum((1, 2))
 
 
+def _ghost_norms(outer: Sequence[Outer]) -> Tensor:
+    total = torch.zeros(len(outer[0].columns), dtype=outer[0].columns.dtype, device=outer[0].columns.device)
+    for i, one in enumerate(outer):
+        total += _gram(one, one)
+        for other in outer[i + 1 :]:
+            total += 2 * _gram(one, other)
+    # a sum of signed terms can fall below zero by rounding
+    return total.clamp_min(0).sqrt()
+
+
 def norms(uses: Sequence[Use], examples: int, shape: torch.Size) -> Tensor:
     """Return the L2 norm of each example's gradient, (examples,).
 
     Where positions are few against the parameter's entries, |sum_t r_t (x) c_t|^2 = sum_{t,s} <r_t, r_s> <c_t, c_s> is the cheaper
     way (the ghost norm); else the gradient is written out a block at a time.
     """
-    outer = [use for use in uses if isinstance(use, Outer)]
-    positions = sum(use.columns.shape[1] for use in outer)
-    height, width = shape[0] if shape else 1, shape.numel() // (shape[0] if shape else 1)
-    if len(outer) == len(uses) and (
-        positions * (height + width) < height * width or all(use.one_hot for use in outer)
-    ):
-        total = sum((_gram(one, one) for one in outer), start=outer[0].columns.new_zeros(examples))
-        for i, one in enumerate(outer):
-            for other in outer[i + 1 :]:
-                total = total + 2 * _gram(one, other)
-        # a sum of signed terms can fall below zero by rounding
-        return total.clamp_min(0).sqrt()
-    parts = blocks(examples, shape.numel())
+    only = uses[0] if len(uses) == 1 else None
+    if isinstance(only, Outer) and only.one_hot:
+        pairs, sums = _pairs(only, shape)
+        return sums.new_zeros(examples).index_add_(0, pairs // shape[0], sums.square().sum(1)).sqrt()
+    entries = shape.numel()
+    positions = sum(use.positions for use in uses)
+    sides = shape[0] + entries // shape[0] if shape else entries
+    if all(use.positions for use in uses) and positions * sides < entries:
+        parts = blocks(examples, positions * sides)
+        return torch.cat([_ghost_norms([use.take(part) for use in uses]) for part in parts])  # type: ignore[misc]
+    parts = blocks(examples, _room(uses, shape))
     return torch.cat([torch.linalg.vector_norm(write_out(uses, part, shape).flatten(1), dim=1) for part in parts])

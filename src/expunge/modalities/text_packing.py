@@ -13,6 +13,8 @@ from expunge.modalities.text_tokens import Encoded
 
 ROW = 256
 """Positions that a packed row aims at: long enough to fill evenly, short enough that attention stays cheap."""
+ATTENTION = 2048
+"""Row length at which attention costs as much as the rest of a position (measured at width 256; wider models: longer)."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +46,16 @@ def tree(answers: Sequence[Encoded]) -> Tree:
 
 
 def assign(costs: Sequence[int]) -> list[list[int]]:
-    """Return rows of indices, evenly filled: longest first, each into the least filled of ceil(total / ROW) rows."""
-    wanted = max(max(costs), ROW)
-    count = -(-sum(costs) // wanted)
+    """Return rows of indices: the evenly filled layout that costs least, padding and attention counted.
+
+    For a number of rows, items go longest first, each into the least filled row. The cost of a layout is
+    rows * length * (1 + length / ATTENTION): positions run, each dearer the longer its row.
+    """
+    n, fewest = len(costs), -(-sum(costs) // max(*costs, 2 * ROW)) if len(costs) > 1 else 1
+    return min((_filled(costs, count) for count in range(fewest, n + 1)), key=lambda rows: _cost(costs, rows))
+
+
+def _filled(costs: Sequence[int], count: int) -> list[list[int]]:
     rows: list[list[int]] = [[] for _ in range(count)]
     heap = [(0, i) for i in range(count)]
     for item in sorted(range(len(costs)), key=lambda i: -costs[i]):
@@ -54,6 +63,11 @@ def assign(costs: Sequence[int]) -> list[list[int]]:
         rows[row].append(item)
         heapq.heappush(heap, (filled + costs[item], row))
     return [row for row in rows if row]
+
+
+def _cost(costs: Sequence[int], rows: list[list[int]]) -> float:
+    length = max(sum(costs[i] for i in row) for row in rows)
+    return len(rows) * length * (1 + length / ATTENTION)
 
 
 @dataclass(frozen=True)

@@ -66,21 +66,21 @@ def choose(
         if attacks is None:
             if BATTERIES.index(listing.about.battery) > BATTERIES.index(level):
                 continue
-            reason = _missing(listing, modality, offered)
+            if modality not in listing.about.modalities:
+                continue
+            reason = _missing(listing, offered)
             if reason:
                 left_out.append(f"attack {listing.name} left out of the battery: {reason}")
                 continue
         chosen_attacks.append((listing.name, listing.create(settings.get(listing.name))))
     chosen_metrics = []
     for listing in [find("metric", name) for name in metrics] if metrics is not None else units("metric").values():
-        if metrics is None and _missing(listing, modality, offered):
+        if metrics is None and (modality not in listing.about.modalities or _missing(listing, offered)):
             continue
         chosen_metrics.append((listing.name, listing.create(settings.get(listing.name))))
     return Battery(tuple(chosen_metrics), tuple(chosen_attacks), tuple(left_out))
 
 
-def _missing(listing: Listing, modality: str, offered: frozenset[str]) -> str:
-    if modality not in listing.about.modalities:
-        return f"it serves {', '.join(listing.about.modalities)}"
+def _missing(listing: Listing, offered: frozenset[str]) -> str:
     lacking = [need for need in listing.about.needs if need not in OFFERED | offered]
     return f"it needs {', '.join(lacking)}" if lacking else ""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import numpy as np
+
 from expunge.contract.model import Model
 from expunge.facts.errors import InputError
 from expunge.facts.rows import Rows
@@ -33,12 +35,23 @@ def untrained(plan: ModelPlan, rows: Mapping[str, Rows], seed: int) -> Model:
         tokenizer = train_tokenizer([*texts_of(rows["retain"]), *public], vocabulary)
         return new_text_model(tokenizer, architecture, settings, seed=seed)
     if architecture in VISION:
-        from expunge.modalities.vision import new_vision
+        from expunge.modalities.vision import Images, vision_model
 
-        return new_vision(architecture, rows["retain"], settings, seed=seed)
+        shape = np.asarray(rows["retain"][0]["image"]).shape
+        images = Images(shape=(1, *shape) if len(shape) == 2 else shape)
+        return vision_model(architecture, images=images, classes=_classes(rows), seed=seed, **settings)
     if architecture in TABULAR:
-        from expunge.modalities.tabular import new_tabular
+        from expunge.modalities.array_tasks import Classification
+        from expunge.modalities.tabular import Features, tabular_model
 
-        return new_tabular(rows["retain"], settings, seed=seed)
+        features = Features(width=len(rows["retain"][0]["features"]))
+        return tabular_model(
+            architecture, features=features, task=Classification(classes=_classes(rows)), seed=seed, **settings
+        )
     known = ", ".join((*TEXT, *VISION, *TABULAR))
     raise InputError(f"there is no architecture {architecture!r}", do=f"use one of: {known}")
+
+
+def _classes(rows: Mapping[str, Rows]) -> int:
+    """Return the number of classes: of every split, so that a forgotten class keeps its output."""
+    return 1 + max(int(row["label"]) for split in rows.values() for row in split)

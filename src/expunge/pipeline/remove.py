@@ -17,6 +17,7 @@ from expunge.facts.digest import sha256
 from expunge.facts.errors import InputError
 from expunge.facts.recipe import Recipe
 from expunge.facts.record import MethodFacts, Record
+from expunge.pipeline.cache import RequestCache
 from expunge.pipeline.loading import Placement
 from expunge.pipeline.progress import Bars
 from expunge.pipeline.subjects import Subject
@@ -93,15 +94,16 @@ def forget(
     controls = [Subject.at(path, f"retrained-{i}", "retrained", placement) for i, path in enumerate(retrained)]
     loaded = target.open()
     commitment = store.open_request(request, rows, kind=kind)
+    cache = RequestCache(store.cache, request)
     facts = {"id": request, "kind": kind, "commitment": commitment.combined}
-    common: dict[str, Any] = {"request": facts, "settings": settings, "cache": store.cache, "progress": progress}
+    common: dict[str, Any] = {"request": facts, "settings": settings, "cache": cache, "progress": progress}
     with new_directory(out) as partial:
         untouched = MethodFacts(name="none", seed=removal.seed)
         found = verify([replace(target, open=lambda: loaded), *controls], splits, method=untouched, **common)
         if found.claim is not None and found.claim.not_found:
             record, child, changed = found, model, False
         else:
-            job = Job(seed=removal.seed, progress=progress, recipe=removal.recipe, cache=store.cache)
+            job = Job(seed=removal.seed, progress=progress, recipe=removal.recipe, cache=cache)
             if removal.locator is not None:
                 locator = find("locator", removal.locator).create(removal.locator_settings)
                 job.mask = locate(locator, loaded, splits, job=Job(seed=removal.seed, progress=progress))

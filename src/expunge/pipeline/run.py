@@ -21,6 +21,7 @@ from expunge.facts.recipe import Recipe
 from expunge.facts.record import MethodFacts, Record
 from expunge.facts.rows import Rows
 from expunge.pipeline.build import untrained
+from expunge.pipeline.cache import RequestCache
 from expunge.pipeline.loading import Placement, load_model
 from expunge.pipeline.plan import MethodPlan, Plan
 from expunge.pipeline.progress import Bars
@@ -53,6 +54,11 @@ class River:
     """Rows in every training set that no method is given (a stand-in for pre-training)."""
     _rows: dict[str, Rows] = field(default_factory=dict)
 
+    @property
+    def cache(self) -> RequestCache:
+        """Return the store's cache, its entries under this run's request."""
+        return RequestCache(self.store.cache, self.run.request)
+
     def rows(self) -> dict[str, Rows]:
         """Return the source's rows by split, read once."""
         if not self._rows:
@@ -65,7 +71,7 @@ class River:
 
     def splits(self) -> Splits:
         """Return the checked splits."""
-        return Splits.of(**self.rows())  # type: ignore[arg-type]
+        return Splits.of(**self.rows())
 
     def training(self, *names: str) -> Rows:
         """Return the rows of the named splits and those in every training set."""
@@ -81,7 +87,7 @@ class River:
         return self.run.directory(piece)
 
     def _job(self, seed: int, recipe: Recipe | None = None) -> Job:
-        return Job(seed=seed, progress=self.progress, recipe=recipe, cache=self.store.cache)
+        return Job(seed=seed, progress=self.progress, recipe=recipe, cache=self.cache)
 
     def blank(self) -> Path:
         """Return the directory of the untrained model."""
@@ -199,7 +205,7 @@ class River:
             settings=self.settings(),
             extra=self.extra,
             plan=plan,
-            cache=self.store.cache,
+            cache=self.cache,
             progress=self.progress,
         )
 
@@ -283,7 +289,7 @@ def run_plan(
 
 
 def certify_run(
-    plan: Plan, store: Store, run_id: str, records: Sequence[Record], out: Path, key: Path | None = None
+    plan: Plan, store: Store, run_id: str, records: Sequence[Record], out: Path, base: Path | None = None, key: Path | None = None
 ) -> dict[str, str]:
     """Sign one certificate a record of a removal into `out` and return them as text by record digest; anchors get none."""
     source = find("source", plan.request.source).create(plan.request.settings)
@@ -297,13 +303,21 @@ def certify_run(
             piece = f"certificate-{label}"
             if not run.has(piece):
                 guarded = record.method.guard is not None
-                target = run.directory("target") if run.has("target") else Path(str(plan.model.directory))
+                target = _target_of(plan, run, base or Path(), record)
                 child = target if guarded else run.directory(f"unlearned-{label}")
                 signer = load_private_key(signing_key(store, key))
-                data = issue(record, signer, child, forget=forget, ledger_head=store.head())
+                data = issue(record, signer, child, forget=forget, target_dir=target, ledger_head=store.head())
                 store.append("certificate", data, request=run.request, run=run.id)
                 run.finish(piece, data)
             data = run.piece(piece)
             write_atomic(out / f"{plan.request.id}-{label}.json", data)
             signed[record.digest()] = data.decode()
     return signed
+
+
+def _target_of(plan: Plan, run: Run, base: Path, record: Record) -> Path:
+    """Return the directory of the model that a record's removal started from."""
+    prepared = f"target-{record.method.name}"
+    if run.has(prepared):
+        return run.directory(prepared)
+    return run.directory("target") if run.has("target") else base / str(plan.model.directory)

@@ -17,12 +17,11 @@ from expunge.contract.evidence import Evidence
 from expunge.contract.job import Cache, Forgetful, Job
 from expunge.contract.model import Model
 from expunge.contract.splits import SPLITS, Splits
-from expunge.contract.units import Probe
-from expunge.contract.weights import weights_digest
-from expunge.facts.errors import ContractBroken, InputError
+from expunge.facts.errors import InputError
 from expunge.facts.record import Measurement, MethodFacts, ModelFacts, Outcome, Record, SplitFacts, Thresholds
 from expunge.facts.rows import Rows
 from expunge.facts.score import Score
+from expunge.pipeline.attacking import Attacker
 from expunge.pipeline.battery import INDISTINGUISHABLE, UTILITY, Battery, choose
 from expunge.pipeline.measure import Measurer, Wanted, union
 from expunge.pipeline.overlap import overlap
@@ -106,8 +105,10 @@ def verify(
     measurer = Measurer(job, cache or Forgetful())
     found = _evidence(subjects, opened, rows, battery, measurer, settings, progress)
     measurements = _measure(found, battery)
+    attacker = Attacker(battery, measurer, splits, settings.seed, settings.max_new_tokens, progress)
+    attacked = [subject for subject in subjects if subject.role in ATTACKED]
     outcomes = [
-        *_attack(subjects, opened, found, battery, measurer, splits, settings, progress),
+        *(outcome for one in attacked for outcome in attacker.attack(opened[one.name], found[one.name], one)),
         *_utility(found, measurements, modality),
     ]
     record = Record(
@@ -212,52 +213,6 @@ def _measure(found: Mapping[str, Evidence], battery: Battery) -> list[Measuremen
             for split, score in unit.run(evidence).items():
                 measurements.append(Measurement(metric=metric, model=name, split=split, score=score))
     return measurements
-
-
-def _attack(
-    subjects: Sequence[Subject],
-    opened: Mapping[str, Model],
-    found: Mapping[str, Evidence],
-    battery: Battery,
-    measurer: Measurer,
-    splits: Splits,
-    settings: Settings,
-    progress: Bars,
-) -> list[Outcome]:
-    outcomes = []
-    for subject in subjects:
-        if subject.role not in ATTACKED:
-            continue
-        model = opened[subject.name]
-        for name, unit in battery.attacks:
-            if subject.guarded is not None and "scores" in unit.about.needs:
-                continue
-            progress.stage = f"{name} on {subject.name}"
-            job = replace(measurer.job, seed=settings.seed, generator=torch.Generator(), notes={})
-            probe = Probe(
-                model=model.copy,
-                splits=splits.restricted(unit.about.needs),
-                generator=job.generator,
-                score=measurer.score,
-                generate=lambda other, rows: measurer.generate(other, rows, settings.max_new_tokens),
-                job=job,
-            )
-            before = weights_digest(model.module) if "model" in unit.about.needs else ""
-            started = time.perf_counter()
-            outcome: Outcome = unit.run(found[subject.name], probe)
-            if before and weights_digest(model.module) != before:
-                raise ContractBroken(f"the attack {name} changed the model it attacked")
-            outcomes.append(
-                outcome.model_copy(
-                    update={
-                        "attack": name,
-                        "model": subject.name,
-                        "step": unit.about.step,
-                        "cost": {"s": time.perf_counter() - started},
-                    }
-                )
-            )
-    return outcomes
 
 
 def _utility(found: Mapping[str, Evidence], measurements: Sequence[Measurement], modality: str) -> list[Outcome]:

@@ -33,12 +33,14 @@ def anchors(records: Sequence[Record]) -> tuple[Anchor, ...]:
     first = retrained[0] if retrained else reference.get("retrained", {})
     second = retrained[1] if len(retrained) > 1 else reference.get("second_retrained", {})
     rows = [
-        _anchor("target", "do nothing (target)", "target", _first(records, "target") or reference.get("do_nothing", {})),
+        _anchor(
+            "target", "do nothing (target)", "target", _first(records, "target") or reference.get("do_nothing", {})
+        ),
         _anchor("retrained", "retrained", "control", first),
         _anchor("second", "second retrained (noise floor)", "control", second),
         Anchor(
             key="everyone",
-            label=f"all {len(retrained)} retrained",
+            label=f"all {len(retrained)} retrained, mean",
             series="control",
             scores=together(retrained) if len(retrained) > 2 else {},
         ),

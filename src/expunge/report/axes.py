@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,7 +17,15 @@ _NARROW, _WIDE = frozenset("iIjltfr.,:;'|!()[]{} -/\\"), frozenset("mwMW@%&")
 def text_width(text: str, size: float = SIZE) -> float:
     """Return an upper estimate of a text's width: DejaVu Sans, the widest of the usual system fonts, sets the scale."""
     return size * sum(
-        1.1 if ord(one) > 0x2E7F else 0.44 if one in _NARROW else 1.0 if one in _WIDE else 0.74 if one.isupper() else 0.64
+        1.1
+        if ord(one) > 0x2E7F
+        else 0.44
+        if one in _NARROW
+        else 1.0
+        if one in _WIDE
+        else 0.74
+        if one.isupper()
+        else 0.64
         for one in text
     )
 
@@ -29,6 +38,16 @@ def fit(text: str, width: float, size: float = SIZE) -> str:
     while kept and text_width(kept + "…", size) > width:
         kept = kept[:-1]
     return kept.rstrip() + "…"
+
+
+def wrap(words: str, width: float, most: int, size: float = SIZE) -> list[str]:
+    """Return a name in at most `most` lines, broken after spaces and joining signs; the last is cut where it must be."""
+    lines = [""]
+    for piece in re.findall(r"[^\s_+@/.-]*[\s_+@/.-]?", words):
+        if lines[-1] and text_width((lines[-1] + piece).rstrip(), size) > width and len(lines) < most:
+            lines.append("")
+        lines[-1] += piece
+    return [fit(one.strip(), width, size) for one in lines]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +127,7 @@ _SHAPES = (
     "M-4.6 -2.4H4.6V2.4H-4.6Z",
 )
 _ANCHOR_SHAPES = {
+    "seed": "M-2.6 0A2.6 2.6 0 1 0 2.6 0A2.6 2.6 0 1 0 -2.6 0Z",
     "target": "M-4.6 -3L-3 -4.6L0 -1.6L3 -4.6L4.6 -3L1.6 0L4.6 3L3 4.6L0 1.6L-3 4.6L-4.6 3L-1.6 0Z",
     "control": "M-5 0A5 5 0 1 0 5 0A5 5 0 1 0 -5 0ZM-2.4 0A2.4 2.4 0 1 1 2.4 0A2.4 2.4 0 1 1 -2.4 0Z",
     "untrained": "M-4.6 -1.2H4.6V1.2H-4.6Z",
@@ -129,11 +149,11 @@ def told(title: str) -> Markup:
 
 
 def svg(width: float, height: float, parts: Sequence[Markup], *, title: str, desc: str, kind: str = "figure") -> Markup:
-    """Return a whole figure that scales with the page and names itself to a screen reader."""
+    """Return a whole figure that names itself to a screen reader; the style sheet may scale it."""
     return Markup(
-        '<svg xmlns="http://www.w3.org/2000/svg" class="{}" viewBox="0 0 {} {}" role="img" aria-label="{}">'
+        '<svg class="{}" viewBox="0 0 {} {}" width="{}" height="{}" role="img" aria-label="{}">'
         "<title>{}</title><desc>{}</desc>{}</svg>"
-    ).format(kind, _short(width), _short(height), f"{title}. {desc}", title, desc, Markup().join(parts))
+    ).format(kind, *(_short(side) for side in (width, height) * 2), title, title, desc, Markup().join(parts))
 
 
 def frame(across: Axis, up: Axis, *, x_label: str, y_label: str) -> list[Markup]:
@@ -142,7 +162,9 @@ def frame(across: Axis, up: Axis, *, x_label: str, y_label: str) -> list[Markup]
     parts = [line(across.start, up.at(tick), across.stop, up.at(tick), "grid") for tick in up.ticks]
     parts += [text(across.start - 6, up.at(tick) + 4, tick_text(tick), kind="tick", anchor="end") for tick in up.ticks]
     parts += [line(across.at(tick), bottom, across.at(tick), top, "grid") for tick in across.ticks]
-    parts += [text(across.at(tick), bottom + 16, tick_text(tick), kind="tick", anchor="middle") for tick in across.ticks]
+    parts += [
+        text(across.at(tick), bottom + 16, tick_text(tick), kind="tick", anchor="middle") for tick in across.ticks
+    ]
     middle = (across.start + across.stop) / 2
     room = 2 * min(middle, across.stop - middle + 12)
     parts.append(text(middle, bottom + 34, fit(x_label, room), kind="axis", anchor="middle"))

@@ -37,16 +37,18 @@ def bars(
     desc: str,
     x_label: str,
     span: tuple[float, float] = (0, 1),
-    width: float = 400,
+    width: float = 360,
 ) -> Markup:
-    """Draw a bar a row from the left end of the scale, which covers `span` and every number drawn."""
-    height = 46.0
+    """Draw a row a bar: the value, its reference, and on a line of its own the interval, against the limit."""
+    height = 58.0
     ends = [end for row in rows for end in (row.value, row.reference, row.low, row.high, row.limit) if end is not None]
-    across = axis([*ends, *(other for row in rows for other in row.others)], 12, width - 16, around=span)
+    across = axis([*ends, *(other for row in rows for other in row.others)], 22, width - 18, around=span)
     bottom = 8 + height * len(rows)
     parts = [line(across.at(tick), 8, across.at(tick), bottom, "grid") for tick in across.ticks]
-    parts += [text(across.at(tick), bottom + 15, tick_text(tick), kind="tick", anchor="middle") for tick in across.ticks]
-    parts.append(text(across.start, bottom + 33, fit(x_label, width - 24), kind="axis"))
+    parts += [
+        text(across.at(tick), bottom + 15, tick_text(tick), kind="tick", anchor="middle") for tick in across.ticks
+    ]
+    parts.append(text(across.start, bottom + 33, fit(x_label, across.stop - across.start), kind="axis"))
     for index, row in enumerate(rows):
         top = 8 + height * index
         shown = number(row.value) if row.value is not None else "unscored"
@@ -72,10 +74,10 @@ def _bar(row: Bar, across: Axis, top: float) -> list[Markup]:
         parts.append(rect(min(zero, at), top + 11.5, max(abs(at - zero), 1), 4.5, "bar control", told))
     if row.limit is not None:
         at = across.at(row.limit)
-        parts.append(path([(at, top - 3), (at, top + 18)], "limit", f"the margin ends at {number(row.limit)}"))
+        parts.append(path([(at, top - 2), (at, top + 29)], "limit", f"the margin ends at {number(row.limit)}"))
     if row.low is not None and row.high is not None:
         told = f"interval {number(row.low)} to {number(row.high)}"
-        parts.append(_interval(across.at(row.low), across.at(row.high), middle, told))
+        parts.append(_interval(across.at(row.low), across.at(row.high), top + 23, told))
     return [*parts, *(marker(across.at(other), middle, "seed", f"other seed: {number(other)}") for other in row.others)]
 
 
@@ -94,16 +96,20 @@ def strip(
     passed: bool,
     width: float = 150,
 ) -> Markup:
-    """Draw one test in one line: the interval of the difference, zero, and where the interval must lie to pass."""
+    """Draw one test in one line: the interval of the difference, zero, and where the interval must lie to pass.
+
+    It repeats what stands in its table's row, so it is hidden from screen readers.
+    """
     reach = max(abs(low), abs(high), abs(estimate), abs(margin)) * 1.1 or 1.0
     across = Axis(low=-reach, high=reach, start=3, stop=width - 3, ticks=())
     left = across.start if side == "below" else across.at(margin if side == "above" else -margin)
     right = across.stop if side == "above" else across.at(margin)
-    words = f"difference {number(estimate)}, interval {number(low)} to {number(high)}, must lie {side} {number(margin)}"
     parts = [
         rect(left, 3, right - left, 14, "within"),
         line(across.at(0), 1, across.at(0), 19, "base"),
         _interval(across.at(low), across.at(high), 10, ""),
         marker(across.at(estimate), 10, "passed" if passed else "failed"),
     ]
-    return svg(width, 20, parts, title="Passed" if passed else "Not passed", desc=words, kind="strip")
+    return Markup('<svg class="strip" viewBox="0 0 {} 20" aria-hidden="true">{}</svg>').format(
+        f"{width:g}", Markup().join(parts)
+    )

@@ -1,48 +1,19 @@
-"""What every attack got from each model beside its control, over which budget, and every test behind a claim."""
+"""What every attack got from each model beside its control, and over which budget."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-
-from markupsafe import Markup
 
 from expunge.facts.record import Record, Test
 from expunge.report.drawings import Drawing
-from expunge.report.figures import Bar, Cell, Line, bars, curve, heatmap, strip
+from expunge.report.figures import Bar, Cell, Line, bars, curve, heatmap
 from expunge.report.groups import Subject, judged, models_of
-from expunge.report.words import STEP_WORDS, guarded_words, number, spaced
-from expunge.verdict.roles import target_of
+from expunge.report.words import fixed, guarded_words, number, spaced
+from expunge.verdict.roles import name_of, target_of
 
 DRAWN = ("behavioural", "resistant", "guard_off")
 """Steps whose tests compare what came out with the control's, a bar figure each."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Shown:
-    """One test as a line of the table, with its picture."""
-
-    name: str
-    step: str
-    seed: int
-    subject: str
-    against: str
-    test: Test
-    result: str
-    picture: Markup | None
-    why: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Evidence:
-    """All tests of one method, all seeds."""
-
-    label: str
-    series: str
-    lines: tuple[Shown, ...]
-    passed: int
-    failed: int
-    unscored: int
 
 
 def attack_bars(found: Sequence[Subject], records: Sequence[Record]) -> tuple[Drawing, ...]:
@@ -54,15 +25,17 @@ def attack_bars(found: Sequence[Subject], records: Sequence[Record]) -> tuple[Dr
     drawn = []
     for step, name in _battery(records):
         rows = [*_do_nothing(found, records, name, step), *(bar for one in found for bar in _bar(one, step, name))]
-        words = "; ".join(f"{row.label}: {_said(row)}" for row in rows)
-        figure = bars(rows, title=guarded_words(name), desc=words, x_label=f"success ({STEP_WORDS[step]})")
-        drawn.append(Drawing(title=guarded_words(name), figure=figure, words=STEP_WORDS[step]))
+        title = guarded_words(name) + (", guard off" if step == "guard_off" else "")
+        desc = "; ".join(f"{row.label}: {_said(row)}" for row in rows)
+        figure = bars(rows, title=title, desc=desc, x_label=_measure(records, name))
+        drawn.append(Drawing(title=title, figure=figure, words=_decided(found, step, name)))
     return tuple(drawn)
 
 
 def overview(found: Sequence[Subject], records: Sequence[Record]) -> Drawing | None:
     """Return the heatmap of attacks by methods; one method alone needs none."""
-    methods, battery = [one for one in found if not one.reference], _battery(records)
+    methods = [one for one in found if not one.reference]
+    battery = [(step, name) for step, name in _battery(records) if step != "guard_off"]
     if len(methods) < 2 or not battery:
         return None
     cells = [[_cell(one.tests(step, name)) for one in methods] for step, name in battery]
@@ -88,33 +61,33 @@ def budget_curves(found: Sequence[Subject], records: Sequence[Record]) -> tuple[
             for record in one.records if not one.reference else ():
                 lines += _curves([record], attack, judged(record), one.label, one.series)
         title = f"{spaced(attack)}: success over its budget"
-        desc = "; ".join(f"{line.label} from {number(line.points[0][1])} to {number(line.points[-1][1])}" for line in lines)
+        desc = "; ".join(
+            f"{line.label} from {number(line.points[0][1])} to {number(line.points[-1][1])}" for line in lines
+        )
         figure = curve(lines, title=title, desc=desc, x_label="budget", y_label="success")
         legend = dict.fromkeys((line.label, line.series) for line in lines)
         drawn.append(Drawing(title=title, figure=figure, legend=tuple(legend)))
     return tuple(drawn)
 
 
-def evidence(found: Sequence[Subject]) -> tuple[Evidence, ...]:
-    """Return every test of every record, in the order of the ladder's steps."""
-    made = []
-    for one in found:
-        steps = list(STEP_WORDS)
-        kept = [(record.method.seed, test) for record in one.records for test in record.tests]
-        kept.sort(key=lambda pair: (steps.index(pair[1].step), pair[1].name))
-        lines = tuple(_line(seed, test) for seed, test in kept)
-        results = [line.result for line in lines]
-        made.append(
-            Evidence(
-                label=one.label,
-                series=one.series,
-                lines=lines,
-                passed=results.count("passed"),
-                failed=results.count("not passed"),
-                unscored=results.count("unscored"),
-            )
-        )
-    return tuple(made)
+def _measure(records: Sequence[Record], name: str) -> str:
+    kinds = {one.kind for record in records for one in record.outcomes if name_of(one) == name}
+    return "AUC, forget against holdout; 0.5 is chance" if "member" in kinds else "share of rows that came out"
+
+
+def _decided(found: Sequence[Subject], step: str, name: str) -> str:
+    """Return which methods did not pass, in words."""
+    of = {one.label: [test for _, test in one.tests(step, name)] for one in found if not one.reference}
+    if step == "guard_off":
+        there = [label for label, tests in of.items() if any(test.passed for test in tests)]
+        return f"With the guard off the knowledge is there: {', '.join(there)}." if there else "Not shown to be there."
+    failed = [label for label, tests in of.items() if any(not test.passed and test.unscored is None for test in tests)]
+    missing = [label for label, tests in of.items() if any(test.unscored is not None for test in tests)]
+    words = [
+        f"Not passed by {', '.join(failed)}." if failed else "",
+        f"Unscored for {', '.join(missing)}." if missing else "",
+    ]
+    return " ".join(word for word in words if word) or "Passed by every method and seed."
 
 
 def _battery(records: Sequence[Record]) -> list[tuple[str, str]]:
@@ -146,7 +119,9 @@ def _bar(subject: Subject, step: str, name: str) -> list[Bar]:
         return []
     worst = _least_favourable(tests)
     if worst is None or worst.success is None:
-        return [Bar(label=subject.label, series=subject.series, unscored=guarded_words(tests[0][1].unscored or "no number"))]
+        return [
+            Bar(label=subject.label, series=subject.series, unscored=guarded_words(tests[0][1].unscored or "no number"))
+        ]
     control = worst.control_success or 0.0
     return [
         Bar(
@@ -175,43 +150,16 @@ def _cell(tests: Sequence[tuple[int, Test]]) -> Cell:
     if worst is None or worst.estimate is None:
         return Cell(words="unscored", tone="unscored", title=guarded_words(missing[0] if missing else "no number"))
     failed = any(not test.passed and test.unscored is None for _, test in tests)
-    sign = "+" if worst.estimate >= 0 else ""
+    sign = "+" if worst.estimate >= 0.0005 else ""
     tone, mark = ("bad", "✗") if failed else ("unscored", "?") if missing else ("good", "✓")
-    title = f"difference {number(worst.estimate)}, at most {number(worst.high)}, margin {number(worst.margin)}"
-    return Cell(words=f"{mark} {sign}{number(worst.estimate)}", tone=tone, title=title)
+    title = f"difference {fixed(worst.estimate)}, at most {fixed(worst.high)}, margin {fixed(worst.margin)}"
+    return Cell(words=f"{mark} {sign}{fixed(worst.estimate)}", tone=tone, title=title)
 
 
 def _curves(records: Sequence[Record], attack: str, model: str | None, label: str, series: str) -> list[Line]:
     return [
-        Line(label=label, series=series, points=one.curve)
+        Line(label=label, series=series, points=tuple(point for point in one.curve if all(map(math.isfinite, point))))
         for record in records
         for one in record.outcomes
         if (one.attack, one.model) == (attack, model) and len(one.curve) > 1
     ]
-
-
-def _line(seed: int, test: Test) -> Shown:
-    picture = None
-    if test.estimate is not None and test.low is not None and test.high is not None and test.margin is not None:
-        side = "above" if test.step == "utility" or test.kind == "superiority" else "below"
-        picture = strip(
-            estimate=test.estimate,
-            low=test.low,
-            high=test.high,
-            margin=-test.margin if test.step == "utility" else test.margin,
-            side="between" if test.kind == "equivalence" else side,
-            passed=test.passed,
-        )
-    blind = test.margin is not None and test.smallest_visible is not None and test.smallest_visible > test.margin
-    why = test.unscored or ("cannot see its margin" if blind and not test.passed and test.step in DRAWN else "")
-    return Shown(
-        name=guarded_words(test.name),
-        step=STEP_WORDS[test.step],
-        seed=seed,
-        subject=guarded_words(test.subject),
-        against=guarded_words(test.against),
-        test=test,
-        result="unscored" if test.unscored is not None else "passed" if test.passed else "not passed",
-        picture=picture,
-        why=guarded_words(why),
-    )

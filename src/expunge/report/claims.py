@@ -106,12 +106,6 @@ def _reached(records: Sequence[Record]) -> tuple[Reached, ...]:
 def _one(seeds: Sequence[int], claims: Sequence[Claim]) -> Reached:
     claim = claims[0]
     above = next_rung(claim)
-    missing = [
-        (seed, guarded_words(words)) for seed, claim in zip(seeds, claims, strict=True) for words in claim.missing
-    ]
-    by_words: dict[str, list[int]] = {}
-    for seed, words in missing:
-        by_words.setdefault(words, []).append(seed)
     return Reached(
         headline=guarded_words(claim.model_copy(update={"qualifiers": ()}).headline),
         qualifiers=tuple(guarded_words(words) for words in claim.qualifiers),
@@ -119,12 +113,27 @@ def _one(seeds: Sequence[int], claims: Sequence[Claim]) -> Reached:
         provenance=claim.provenance,
         control=CONTROL_WORDS[claim.control],
         seeds=tuple(seeds),
-        tone="bad" if claim.contradicted else claim.rung if not claim.not_found else "not_found",
+        tone="bad" if claim.contradicted else "not_found" if claim.not_found else claim.rung,
         next_rung=spaced(above) if above is not None else "",
-        missing=tuple(
-            words if len(of) == len(seeds) else f"{words} ({_seeds(of)})" for words, of in by_words.items()
-        ),
+        missing=_missing(seeds, claims, above or ""),
         ladder=() if claim.not_found else _ladder(claim),
+    )
+
+
+def _missing(seeds: Sequence[int], claims: Sequence[Claim], above: str) -> tuple[str, ...]:
+    """Return what was missing, once a test: the first seed's words, and which seeds say it of the same test.
+
+    The verdict writes `rung: test: what was found`; a leading name of the next rung is left out, the page says it above.
+    """
+    found: dict[str, tuple[str, list[int]]] = {}
+    for seed, claim in zip(seeds, claims, strict=True):
+        for words in claim.missing:
+            short = guarded_words(words.removeprefix(f"{above}: "))
+            test = short.split(": ", 1)[0]
+            found.setdefault(test, (short, []))[1].append(seed)
+    return tuple(
+        words if len(seeds) == 1 else f"{words} ({_seeds(of)}{'; numbers of the first' if len(of) > 1 else ''})"
+        for words, of in found.values()
     )
 
 

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from expunge.facts.record import Outcome, Record
-from expunge.report.anchors import retrained_scores, scores_of
+from expunge.facts.record import Outcome, Record, Step
+from expunge.report.anchors import Scores, retrained_scores, scores_of
 from expunge.report.groups import Subject, judged
 from expunge.report.words import guarded_words, number
 from expunge.verdict.roles import controls_of, key_of, name_of, outcomes_of, target_of
 
 MAX_ROWS = 400
-MAX_CELLS = 36_000
-"""The page holds no more numbers than this: about 0.8 MB of rows."""
-_STEPS = ("behavioural", "resistant", "guard_off")
+MAX_CELLS = 32_000
+"""The page holds no more numbers than this in its rows: well under a megabyte."""
+_STEPS: tuple[Step, ...] = ("behavioural", "resistant", "guard_off")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,6 @@ class RowView:
     group: str
     text: str | None
     worst: tuple[tuple[str, str], ...]
-    most: float
     measures: tuple[Measure, ...]
 
 
@@ -70,12 +69,13 @@ def drill(found: Sequence[Subject], records: Sequence[Record], with_text: Mappin
     methods = [_method(one, total) for one in found if not one.reference]
     columns = [one for one in (_target(records, total), *methods, _control(records, total)) if one.values]
     names = list(dict.fromkeys(name for column in columns for name in column.values))
-    if split is None or not names:
+    if split is None or not names or not methods:
         return None
     ids = split.ids if len(split.ids) == total else tuple(f"forget[{index}]" for index in range(total))
     groups = tuple(str(group) for group in split.groups) if len(split.groups) == total else ("",) * total
     worst = np.array([_most(column, total) for column in methods])
-    order = np.argsort(-np.nan_to_num(worst, nan=-2.0).max(axis=0), kind="stable")
+    known = np.nan_to_num(worst, nan=-2.0)
+    order = np.lexsort((-known.sum(axis=0), -known.max(axis=0)))
     kept = order[: max(1, min(MAX_ROWS, MAX_CELLS // (len(names) * len(columns))))]
     rows = tuple(
         RowView(
@@ -83,8 +83,9 @@ def drill(found: Sequence[Subject], records: Sequence[Record], with_text: Mappin
             group=groups[index],
             text=None if with_text is None else with_text.get(ids[index]),
             worst=tuple((_tone(value), "" if np.isnan(value) else number(float(value))) for value in worst[:, index]),
-            most=float(np.nan_to_num(worst[:, index], nan=-2.0).max()),
-            measures=tuple(Measure(name=name, cells=tuple(_at(column, name, index) for column in columns)) for name in names),
+            measures=tuple(
+                Measure(name=name, cells=tuple(_at(column, name, index) for column in columns)) for name in names
+            ),
         )
         for index in (int(one) for one in kept)
     )
@@ -140,7 +141,7 @@ def _control(records: Sequence[Record], total: int) -> _Column:
 
 def _control_rows(record: Record, outcome: Outcome, total: int) -> Sequence[float] | None:
     """Return the control models' mean of the same question, a number a row; None where the control has none."""
-    step = "behavioural" if outcome.step == "guard_off" else outcome.step
+    step: Step = "behavioural" if outcome.step == "guard_off" else outcome.step
     found = [outcomes_of(record, name, step).get(key_of(outcome)) for name in controls_of(record)]
     rows = [one.forget for one in found if one is not None and len(one.forget) == total]
     return [float(value) for value in np.mean(rows, axis=0)] if rows else None
@@ -150,10 +151,10 @@ def _outcome_values(outcomes: Sequence[Outcome], total: int) -> dict[str, Sequen
     return {_named(one): one.forget for one in outcomes if len(one.forget) == total and total}
 
 
-def _score_values(scores: Mapping[tuple[str, str], object], total: int) -> dict[str, Sequence[float]]:
+def _score_values(scores: Scores, total: int) -> dict[str, Sequence[float]]:
     found: dict[str, Sequence[float]] = {}
     for (metric, split), score in scores.items():
-        rows = getattr(score, "per_example", None)
+        rows = score.per_example
         if split == "forget" and rows is not None and len(rows) == total and total:
             found[f"{guarded_words(metric)} (metric)"] = rows
     return found

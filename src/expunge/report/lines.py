@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from markupsafe import Markup
@@ -41,8 +42,8 @@ def curve(
     x_label: str,
     y_label: str,
     span: tuple[float, ...] = (0, 1),
-    width: float = 480,
-    height: float = 300,
+    width: float = 440,
+    height: float = 280,
 ) -> Markup:
     """Draw lines through points that are marked, the vertical scale covering `span`."""
     across, up = _scales(lines, span, width, height)
@@ -60,8 +61,8 @@ def ecdf(
     title: str,
     desc: str,
     x_label: str,
-    width: float = 480,
-    height: float = 300,
+    width: float = 440,
+    height: float = 280,
 ) -> Markup:
     """Draw the share of values at or below x, one step line a sample; values that are not finite count at the ends."""
     stairs = [Line(label=one.label, series=one.series, points=steps(one.values)) for one in samples if one.values]
@@ -80,16 +81,14 @@ def steps(values: Sequence[float]) -> tuple[tuple[float, float], ...]:
     A value that is not a number is below nothing: it keeps its place in the count and is never drawn.
     """
     known = np.sort(np.asarray([value for value in values if not math.isnan(value)], np.float64))
-    if len(known) > QUANTILES:
-        at = np.unique(np.linspace(0, len(known) - 1, QUANTILES).round().astype(int))
-    else:
-        at = np.arange(len(known))
+    shown = min(len(known), QUANTILES)
+    at = np.unique(np.linspace(0, len(known) - 1, shown).round().astype(int))
     return tuple((float(known[i]), (int(i) + 1) / len(values)) for i in at)
 
 
 def _stairs(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     corners = [points[0]]
-    for (_, before), (x, y) in zip(points, points[1:], strict=False):
+    for (_, before), (x, y) in pairwise(points):
         corners += [(x, before), (x, y)]
     return corners
 

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from expunge.facts.record import Record
 from expunge.report.axes import marker
 from expunge.report.view import view
-from expunge.report.words import number, spaced
+from expunge.report.words import fixed, number, spaced
 from expunge.store.atomic import write_atomic
 
 
@@ -58,6 +58,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["number"] = number
+    environment.filters["fixed"] = fixed
     environment.filters["spaced"] = spaced
     environment.filters["breakable"] = breakable
     environment.globals["marker"] = marker
@@ -65,13 +66,11 @@ def _environment() -> Environment:
 
 
 def breakable(name: str) -> Markup:
-    """Return a name that a browser may break after its underscores."""
-    return Markup("_<wbr>").join(name.split("_"))
+    """Return a name that a browser may break after its underscores and before its plus signs."""
+    return Markup("<wbr>+").join(Markup("_<wbr>").join(part.split("_")) for part in name.split("+"))
 
 
 def _policy(style: str, script: str) -> str:
     """Return a Content-Security-Policy that forbids the network and any style or script but these two."""
     own = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (style, script)]
-    return (
-        f"default-src 'none'; style-src 'sha256-{own[0]}'; script-src 'sha256-{own[1]}'; base-uri 'none'; form-action 'none'"
-    )
+    return f"default-src 'none'; style-src 'sha256-{own[0]}'; script-src 'sha256-{own[1]}'; base-uri 'none'; form-action 'none'"

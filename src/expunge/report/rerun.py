@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,11 +10,13 @@ from typing import Any
 from expunge.certificate.predicate import Statement, read_certificate
 from expunge.facts.digest import canonical_json
 from expunge.facts.errors import InputError
-from expunge.facts.record import Record, SplitFacts
+from expunge.facts.record import ModelFacts, Record, SplitFacts
 from expunge.report.groups import Subject
 from expunge.report.plan import plan_text
-from expunge.report.words import CONTROL_WORDS, ROLE_WORDS, guarded_words, number, quantity, spaced
+from expunge.report.words import CONTROL_WORDS, OVERLAP_WORDS, ROLE_WORDS, guarded_words, number, quantity, spaced
 
+_UNIT = re.compile(r" \((s|MB)\)$|_seconds$|_bytes$")
+"""What a cost's name says of its unit; the cells say it, too."""
 _SHOWN = ("id", "kind", "source", "name", "modality")
 """Keys of a request that are printed as they are; of others only numbers, commitments and digests."""
 
@@ -26,7 +29,6 @@ class ModelLine:
     name: str
     digest: str
     parameters: str
-    files: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,24 +98,32 @@ def request_lines(record: Record) -> tuple[tuple[str, str], ...]:
 def overlap_lines(record: Record) -> tuple[tuple[str, str], ...]:
     """Return how much of the retain rows repeats forget rows."""
     return tuple(
-        (spaced(key), f"{len(value):,} rows" if isinstance(value, (list, tuple)) else guarded_words(str(value)))
+        (OVERLAP_WORDS.get(key, spaced(key)), str(len(value)) if isinstance(value, (list, tuple)) else str(value))
         for key, value in record.overlap.items()
     )
 
 
-def model_lines(records: Sequence[Record]) -> tuple[ModelLine, ...]:
-    """Return every distinct model of the records."""
-    facts = {(one.role, one.name, one.content_digest): one for record in records for one in record.models}
-    return tuple(
+def model_lines(found: Sequence[Subject]) -> tuple[ModelLine, ...]:
+    """Return the models all records share, each once, then what each removal made."""
+    facts: dict[tuple[str, str, str], ModelFacts] = {}
+    for one in found:
+        for record in one.records:
+            for model in record.models:
+                own = (
+                    f"{one.label}, seed {record.method.seed}" if model.role in ("unlearned", "guarded") else model.name
+                )
+                facts.setdefault((model.role, own, model.content_digest), model)
+    lines = [
         ModelLine(
-            role=ROLE_WORDS[one.role],
-            name=guarded_words(one.name),
-            digest=one.content_digest,
-            parameters=f"{one.parameters:,}" if one.parameters else "",
-            files=len(one.files),
+            role=ROLE_WORDS[role],
+            name=guarded_words(name),
+            digest=digest,
+            parameters=f"{model.parameters:,}" if model.parameters else "",
         )
-        for one in facts.values()
-    )
+        for (role, name, digest), model in facts.items()
+    ]
+    made = {ROLE_WORDS["unlearned"], ROLE_WORDS["guarded"]}
+    return tuple(sorted(lines, key=lambda line: line.role in made))
 
 
 def split_lines(splits: Sequence[SplitFacts]) -> tuple[SplitLine, ...]:
@@ -134,7 +144,7 @@ def cost_table(found: Sequence[Subject]) -> CostTable:
     rows = [(one, record, {**record.cost, **_attack_costs(record)}) for one in found for record in one.records]
     columns = tuple(dict.fromkeys(key for _, _, costs in rows for key in costs))
     return CostTable(
-        columns=columns,
+        columns=tuple(guarded_words(_UNIT.sub("", name)) for name in columns),
         rows=tuple(
             CostRow(
                 label=one.label,

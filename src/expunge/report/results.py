@@ -48,7 +48,9 @@ class Table:
 def tables(found: Sequence[Subject], records: Sequence[Record]) -> tuple[Table, ...]:
     """Return one table a split, in the order in which the records measured them; anchors stand first."""
     rows = [(one.label, one.series, True, 1, one.scores) for one in anchors(records)]
-    rows += [(one.label, one.series, False, len(one.records), subject_scores(one)) for one in found if not one.reference]
+    rows += [
+        (one.label, one.series, False, len(one.records), subject_scores(one)) for one in found if not one.reference
+    ]
     keys = list(dict.fromkeys((one.metric, one.split) for record in records for one in record.measurements))
     made = []
     for split in dict.fromkeys(split for _, split in keys):

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from expunge.report.axes import SIZE, Axis, axis, fit, frame, line, marker, rect, svg, text, text_width
 from expunge.report.words import number
 
-_NAME = 150.0
+_NAME = 140.0
 """Widest name beside a point; the legend under the figure has it whole."""
 _Box = tuple[float, float, float, float]
 
@@ -36,8 +36,8 @@ def scatter(
     x_label: str,
     y_label: str,
     band: _Box | None = None,
-    width: float = 560,
-    height: float = 400,
+    width: float = 440,
+    height: float = 340,
 ) -> Markup:
     """Draw points with their names beside them; `band` is (x low, x high, y low, y high) of the retrained models.
 
@@ -55,7 +55,9 @@ def scatter(
     places = [(across.at(point.x), up.at(point.y)) for point in points]
     for point, (x, y) in zip(points, places, strict=True):
         if point.x_range is not None:
-            parts.append(line(across.at(point.x_range[0]), y, across.at(point.x_range[1]), y, f"whisker {point.series}"))
+            parts.append(
+                line(across.at(point.x_range[0]), y, across.at(point.x_range[1]), y, f"whisker {point.series}")
+            )
         if point.y_range is not None:
             parts.append(line(x, up.at(point.y_range[0]), x, up.at(point.y_range[1]), f"whisker {point.series}"))
     for point, (x, y) in zip(points, places, strict=True):

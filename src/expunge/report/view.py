@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from expunge.facts.record import Record
-from expunge.report.battery import Evidence, attack_bars, budget_curves, evidence, overview
+from expunge.report.battery import attack_bars, budget_curves, overview
 from expunge.report.claims import Card, Meaning, cards, meanings
 from expunge.report.drawings import Drawing, distributions, tradeoff
 from expunge.report.drill import Drill, drill
+from expunge.report.evidence import Evidence, evidence
 from expunge.report.groups import subjects
 from expunge.report.rerun import (
     CertificateCard,
@@ -77,10 +78,11 @@ def view(
     drawn, not_drawn = distributions(found, records)
     lines, plans = sources(found)
     methods = [one for one in found if not one.reference]
+    rows = drill(found, records, with_text)
     return Page(
         title=guarded_words(title),
         lead=_lead(records, len(methods), sum(len(one.records) for one in methods)),
-        notices=_notices(records, with_text),
+        notices=_notices(records, rows, with_text),
         legend=tuple((one.label, one.series) for one in methods),
         cards=cards(found),
         meanings=meanings(records),
@@ -88,7 +90,7 @@ def view(
         request=request_lines(records[0]),
         splits=split_lines(records[0].splits),
         overlap=overlap_lines(records[0]),
-        models=model_lines(records),
+        models=model_lines(found),
         tables=tables(found, records),
         tradeoff=tradeoff(found, records),
         overview=overview(found, records),
@@ -98,7 +100,7 @@ def view(
         not_drawn=not_drawn,
         evidence=evidence(found),
         thresholds=same_or_each([record.thresholds.model_dump() for record in records]),
-        drill=drill(found, records, with_text),
+        drill=rows,
         refusals=_refusals(records),
         cost=cost_table(found),
         certificates=certificate_cards(found, certificates or {}),
@@ -117,7 +119,7 @@ def _lead(records: Sequence[Record], methods: int, removals: int) -> str:
     return f"One request with {rows}; {plural(methods, 'method')}{times}; judged against {against}."
 
 
-def _notices(records: Sequence[Record], with_text: Mapping[str, str] | None) -> tuple[str, ...]:
+def _notices(records: Sequence[Record], rows: Drill | None, with_text: Mapping[str, str] | None) -> tuple[str, ...]:
     targets = {model.content_digest for record in records for model in record.models if model.role == "target"}
     notices = []
     if len(targets) > 1:
@@ -126,8 +128,10 @@ def _notices(records: Sequence[Record], with_text: Mapping[str, str] | None) -> 
         notices.append("The records do not share one kind of control: their claims rest on different comparisons.")
     if len({record.thresholds for record in records}) > 1:
         notices.append("The records do not share one set of margins.")
-    if with_text is not None:
+    if rows is not None and any(row.text is not None for row in rows.rows):
         notices.append("This page holds text of the rows to be forgotten. Keep it as you would keep those rows.")
+    elif with_text is not None:
+        notices.append("Text was given, but none of its ids is a row of this page: no text was joined.")
     return tuple(notices)
 
 

@@ -25,6 +25,14 @@ CONTROL_WORDS: Final[Mapping[str, str]] = {
     "item": "item control: the same model on matched holdout rows",
     "missing": "none",
 }
+OVERLAP_WORDS: Final[Mapping[str, str]] = {
+    "n": "words in a row that count as shared",
+    "near": "share of 3-word pieces that counts as a near-duplicate",
+    "retain_rows": "retain rows looked at",
+    "sharing_n_gram": "retain rows that share words in a row with a forget row",
+    "near_duplicates": "retain rows that nearly repeat one",
+    "ids": "retain rows named in the record",
+}
 STEP_WORDS: Final[Mapping[str, str]] = {
     "presence": "the target knows the forget rows",
     "behavioural": "direct questions",
@@ -74,7 +82,7 @@ CAUTIONS: Final[tuple[str, ...]] = (
     "Unscored is neither passed nor failed: it blocks the rung and is named.",
     "Other checkpoints, merged or quantised copies, optimiser state, caches, retrieval stores and backups are not covered.",
     "Whether the request was complete, lawful or came from the right person is not examined.",
-    "This page carries no signature. A certificate does; check it with `expunge certificate verify`.",
+    "This page carries no signature. A certificate does; check that one with the command: expunge certificate verify.",
 )
 
 
@@ -96,6 +104,11 @@ def number(value: float | int | None) -> str:
     else:
         text = f"{value:.2e}"
     return text.replace("-", "−")
+
+
+def fixed(value: float | None) -> str:
+    """Return a number at three decimals, for columns of differences whose margins have no more."""
+    return "" if value is None else f"{round(value, 3) + 0.0:.3f}".replace("-", "−")
 
 
 def quantity(name: str, value: float) -> str:

@@ -70,10 +70,14 @@ def choose_columns(path: Path, present: tuple[str, ...], mapping: Mapping[str, s
 
 def text_of(value: Any, place: str, column: str) -> str:
     """Return a cell as text; a number is written out, anything else and blank text is an error naming the place."""
-    if isinstance(value, bool) or not isinstance(value, (str, int, float)) or not str(value).strip():
-        shown = "empty" if value is None or isinstance(value, str) else f"a {type(value).__name__}"
+    missing = value is None or value != value or (isinstance(value, str) and not value.strip())
+    if missing or isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        shown = "empty" if missing else f"a {type(value).__name__}"
         raise InputError(f"{place}: {column!r} is {shown}, and text is needed")
-    return str(value)
+    text = str(value)
+    if not text.isascii() and any("\ud800" <= sign <= "\udfff" for sign in text):
+        raise InputError(f"{place}: {column!r} holds half of a surrogate pair, which is no text", do="repair the \\u escapes")
+    return text
 
 
 def texts_of(value: Any, place: str, column: str) -> tuple[str, ...]:

@@ -59,6 +59,8 @@ class Mnist:
         """Return forget, retain, holdout and test."""
         images, labels, test_images, test_labels = _read(Path(self.data))
         used = self.train_rows or len(labels)
+        if used > len(labels):
+            raise InputError(f"{self.data} has {len(labels)} training images, {used} were asked for")
         images, labels = images[:used], labels[:used]
         draw = np.random.default_rng(self.seed)
         rows = image_rows(images, noisy(labels, self.label_noise, draw), labels, "mnist")
@@ -68,13 +70,14 @@ class Mnist:
 
 def _read(path: Path) -> tuple[Images, Labels, Images, Labels]:
     try:
-        with np.load(path, allow_pickle=False) as data:
-            missing = [name for name in ARRAYS if name not in data]
-            if missing:
-                raise InputError(f"{path} has no array {missing[0]!r}; it has: {', '.join(data.files)}")
-            arrays = [data[name] for name in ARRAYS]
-    except (OSError, ValueError, AttributeError, zipfile.BadZipFile) as error:
+        data = np.load(path, allow_pickle=False)
+        found = {name: data[name] for name in data.files} if isinstance(data, np.lib.npyio.NpzFile) else {}
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise InputError(f"{path} is not a readable npz file: {error}", do="set data to mnist.npz") from error
+    missing = [name for name in ARRAYS if name not in found]
+    if missing:
+        raise InputError(f"{path} has no array {missing[0]!r}; it has: {', '.join(found) or 'none'}")
+    arrays = [found[name] for name in ARRAYS]
     for images, labels, name in ((*arrays[:2], "train"), (*arrays[2:], "test")):
         if images.ndim != 3 or images.dtype != np.uint8 or labels.shape != images.shape[:1]:
             raise InputError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ from expunge.contract.about import About
 from expunge.contract.splits import SPLITS
 from expunge.facts.errors import InputError
 from expunge.facts.rows import Row, Rows
-from expunge.sources._columns import LISTS, choose_columns, parse_map, text_of, texts_of
+from expunge.sources._columns import LISTS, choose_columns, text_of, texts_of
+from expunge.sources._columns import parse_map as parse_map
 from expunge.sources._table import read_table
 
 
@@ -23,10 +24,20 @@ def read_rows(path: str | Path, mapping: Mapping[str, str] | None = None, name: 
     A row without an id gets the sha256 of its prompt and answer, cut to 16 digits, with an ordinal where the same content stands in
     the file again: reordering a file, or adding optional columns, changes no id, and one content in two files has one id.
     """
-    path, seen, rows = Path(path), Counter[str](), []
-    records = read_table(path)
+    return _rows(read_table(Path(path)), Path(path), mapping or {}, name)
+
+
+def rows_of(given: Sequence[Mapping[str, Any]], mapping: Mapping[str, str] | None = None, name: str = "rows") -> Rows:
+    """Return rows from dictionaries in memory, read as `read_rows` reads a file's records."""
+    if not given:
+        raise InputError(f"{name} holds no row", do="give at least one")
+    return _rows([(f"{name}[{i}]", dict(record)) for i, record in enumerate(given)], Path(name), mapping or {}, name)
+
+
+def _rows(records: Sequence[tuple[str, dict[str, Any]]], path: Path, mapping: Mapping[str, str], name: str) -> Rows:
+    seen, rows = Counter[str](), []
     present = tuple(dict.fromkeys(key for _, record in records for key in record))
-    columns = choose_columns(path, present, mapping or {})
+    columns = choose_columns(path, present, mapping)
     for place, record in records:
         fields: dict[str, Any] = {"prompt": ""}
         for field, column in columns.items():

@@ -83,8 +83,9 @@ def tpr_at_fpr(members: Scores, others: Scores, fpr: float, *, confidence: float
 
 
 def _both_placements(members: Scores, others: Scores) -> tuple[FloatArray, FloatArray]:
+    """Return the placements of members among others, whose mean is the AUC, and of others among members, read for scatter only."""
     inside, outside = numbers(members, "member scores"), numbers(others, "non-member scores")
-    return placements(inside, outside), 1 - placements(outside, inside)
+    return placements(inside, outside), placements(outside, inside)
 
 
 def _bounds(

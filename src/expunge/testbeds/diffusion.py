@@ -22,8 +22,8 @@ from expunge.testbeds.vision import CLASS, CLASS_RECIPE, IMAGES
 NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 SIDES = ("left", "right")
 PIXELS = 4
-DIGITS_RECIPE = Recipe(epochs=40, lr=3e-3, batch_size=64)
-SIDES_RECIPE = Recipe(epochs=100, lr=5e-3, batch_size=32)
+DIGITS_RECIPE = Recipe(epochs=30, lr=3e-3, batch_size=64)
+SIDES_RECIPE = Recipe(epochs=200, lr=1e-2, batch_size=80)
 
 Judge = Callable[[Tensor], list[str]]
 """Images to the name of what is drawn in each."""
@@ -64,17 +64,17 @@ def _side(name: str, n: int, first: int, draw: np.random.Generator) -> Rows:
     return Rows(tuple(Row(id=f"{name}-{first + i}", fields={"image": images[i], "prompt": name}) for i in range(n)))
 
 
-def sides_problem(*, retrained: int = 3) -> Problem:
+def sides_problem(*, retrained: int = 2) -> Problem:
     """Return the problem of forgetting "right": 4x4 images that are bright on the left or on the right.
 
     A retrained model saw no image bright on the right: asked for "right", it draws what it knows.
     """
     draw = np.random.default_rng(0)
     splits = Splits.of(
-        forget=_side("right", 80, 0, draw),
-        retain=_side("left", 80, 0, draw),
-        holdout=_side("right", 80, 80, draw),
-        test=_side("left", 80, 80, draw),
+        forget=_side("right", 40, 0, draw),
+        retain=_side("left", 40, 0, draw),
+        holdout=_side("right", 40, 40, draw),
+        test=_side("left", 40, 40, draw),
     )
     images = Images(shape=(1, PIXELS, PIXELS), mean=(0.5,), std=(0.5,))
     untrained = diffusion_model(

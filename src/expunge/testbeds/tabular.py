@@ -23,8 +23,8 @@ RECIPE = Recipe(epochs=25, lr=3e-3, batch_size=32)
 def planted_rows(n: int, *, seed: int) -> tuple[Rows, Rows]:
     """Return `n` rows with their true label, and the same rows with a wrong one (which keep `clean_label`).
 
-    Cluster centres are Gaussian with standard deviation SPREAD, rows Gaussian around them with standard deviation 1; cluster k has the label k mod
-    CLASSES.
+    Cluster centres are Gaussian with standard deviation SPREAD, rows Gaussian around them with standard deviation 1;
+    cluster k has the label k mod CLASSES.
     """
     draw = np.random.default_rng(seed)
     centres = draw.normal(size=(CLUSTERS, WIDTH)) * SPREAD
@@ -43,7 +43,8 @@ def planted_rows(n: int, *, seed: int) -> tuple[Rows, Rows]:
 def tabular_problem(*, retrained: int = 3) -> Problem:
     """Return the problem of forgetting mislabelled rows: target knows the wrong labels, a retrained model the right ones.
 
-    Of TRAINED rows, WRONG mislabelled ones are to be forgotten and as many stay; WRONG further mislabelled ones are holdout, seen by no model.
+    Of TRAINED rows, WRONG mislabelled ones are to be forgotten and as many stay; WRONG further mislabelled ones are holdout,
+    seen by no model.
     """
     clean, wrong = planted_rows(TRAINED + 6 * WRONG, seed=0)
     splits = Splits.of(

@@ -28,7 +28,7 @@ if (rows) {
   const tools = document.querySelector(".tools");
   const filter = tools.querySelector("input");
   const order = tools.querySelector("select");
-  const all = [...rows.children];
+  const all = [...rows.querySelectorAll(":scope > details")];
   tools.hidden = false;
   filter.addEventListener("input", () => {
     const wanted = filter.value.trim().toLowerCase();

@@ -1,0 +1,66 @@
+"""`expunge bench NAME`: a published protocol, every method asked for, several seeds, one table and page."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from expunge.app import options as opt
+
+METHODS = "ascent,grad_diff,npo,simnpo,rmu,task_vector,finetune"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("bench")(bench)
+
+
+def bench(
+    name: Annotated[str, typer.Argument(help="A benchmark; see expunge units --kind benchmark.")],
+    data: Annotated[Path, typer.Option("--data", help="Folder of the benchmark's data.")],
+    methods: Annotated[str, typer.Option("--methods", help="Methods, comma between; name+locator composes.")] = METHODS,
+    seeds: Annotated[str, typer.Option("--seeds", help="Method seeds, comma between.")] = "0,1,2",
+    retrained: Annotated[str, typer.Option("--retrained-seeds", help="One retrained model a seed.")] = "101,102,103",
+    settings: opt.Set = None,
+    out: Annotated[Path, typer.Option("--out", help="Folder for the store, the table and the page.")] = Path(
+        "bench-run"
+    ),
+    device: opt.Device = "cpu",
+    dtype: opt.Dtype = "float32",
+    threads: opt.Threads = 0,
+    quiet: opt.Quiet = False,
+) -> None:
+    """Train target and retrained models, run every method and seed, verify and attack, write a table and a page; resumes."""
+    from expunge.contract.registry import find
+    from expunge.pipeline.benchmark import benchmark_plan, table, write_table
+
+    unit = find("benchmark", name).create(opt.read_settings(settings))
+    protocol = unit.run(data)
+    plan = benchmark_plan(
+        name,
+        protocol,
+        methods.split(","),
+        seeds=[int(seed) for seed in seeds.split(",")],
+        retrained=[int(seed) for seed in retrained.split(",")],
+    )
+    from expunge.pipeline.run import run_plan
+    from expunge.report.page import write
+    from expunge.store.store import Store
+
+    started = time.monotonic()
+    run_id = f"bench-{name}-{plan.digest()[:8]}"
+    placement = opt.placement(device, dtype, threads)
+    with Store.open(out / "store") as store:
+        records = run_plan(plan, store, run_id=run_id, base=Path.cwd(), placement=placement, progress=opt.bars(quiet))
+    rows = table(records, protocol.columns)
+    spent = time.monotonic() - started
+    sizes = ", ".join(f"{model.name} {model.parameters / 1e6:.2f}M parameters" for model in records[0].models[:1])
+    departures = [f"- {text}" for text in unit.about.differs]
+    notes = [unit.about.claim, "", *departures, "", f"{sizes}; {spent / 3600:.2f} hours in this call."]
+    write_table(rows, out / "table.md", f"{name} ({run_id})", notes)
+    write(out / "report.html", records, title=f"Benchmark {name}")
+    typer.echo((out / "table.md").read_text())
+    typer.echo(f"page: {out / 'report.html'}")

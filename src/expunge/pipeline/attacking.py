@@ -1,0 +1,94 @@
+"""Run a battery's attacks on one model; what was done to the same weights before is read from the cache."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from expunge.contract.evidence import Evidence
+from expunge.contract.model import Model
+from expunge.contract.registry import settings_of
+from expunge.contract.splits import Splits
+from expunge.contract.units import Probe
+from expunge.contract.weights import weights_digest
+from expunge.facts.digest import canonical_json, read_json, sha256
+from expunge.facts.errors import ContractBroken
+from expunge.facts.record import Outcome
+from expunge.pipeline.battery import Battery
+from expunge.pipeline.measure import Measurer
+from expunge.pipeline.progress import Bars
+from expunge.pipeline.subjects import Subject
+
+
+@dataclass
+class Attacker:
+    """Runs every attack of a battery, on copies; controls that several records share are attacked once."""
+
+    battery: Battery
+    measurer: Measurer
+    splits: Splits
+    seed: int
+    max_new_tokens: int
+    progress: Bars
+
+    def attack(self, model: Model, evidence: Evidence, subject: Subject) -> Iterator[Outcome]:
+        """Yield the outcome of every attack that fits: behind a guard those that need likelihoods do not."""
+        for name, unit in self.battery.attacks:
+            if subject.guarded is not None and "scores" in unit.about.needs:
+                continue
+            self.progress.stage = f"{name} on {subject.name}"
+            key = self._key(name, unit, model, evidence) if subject.guarded is None else ""
+            known = self.measurer.cache.get(key) if key else None
+            if known is not None:
+                yield Outcome.model_validate(read_json(known)).model_copy(update={"model": subject.name})
+                continue
+            outcome = self._run(name, unit, model, evidence)
+            if key:
+                self.measurer.cache.put(key, canonical_json(outcome.model_dump(mode="python")))
+            yield outcome
+
+    def _run(self, name: str, unit: Any, model: Model, evidence: Evidence) -> Outcome:
+        job = replace(self.measurer.job, seed=self.seed, generator=torch.Generator(), notes={})
+        probe = Probe(
+            model=model.copy,
+            splits=self.splits.restricted(unit.about.needs),
+            generator=job.generator,
+            score=self.measurer.score,
+            generate=lambda other, rows: self.measurer.generate(other, rows, self.max_new_tokens),
+            job=job,
+        )
+        before = weights_digest(model.module) if "model" in unit.about.needs else ""
+        started = time.perf_counter()
+        outcome: Outcome = unit.run(evidence, probe)
+        if before and weights_digest(model.module) != before:
+            raise ContractBroken(f"the attack {name} changed the model it attacked")
+        cost = {"s": time.perf_counter() - started}
+        return outcome.model_copy(
+            update={"attack": name, "model": evidence.name, "step": unit.about.step, "cost": cost}
+        )
+
+    def _key(self, name: str, unit: Any, model: Model, evidence: Evidence) -> str:
+        """Everything an outcome depends on: the unit, the weights, the rows, and the other models' evidence by content."""
+        others = [evidence.reference, evidence.target, *evidence.retrained]
+        beside = [
+            [sha256(scores.save()) for scores in other.scores.values()] for other in others if other is not None
+        ] if set(unit.about.needs) & {"retrained", "target", "shadows"} else []  # fmt: skip
+        rows = {split: found.digest() for split, found in {**self.splits.rows, **evidence.rows}.items()}
+        return sha256(
+            canonical_json(
+                [
+                    "outcome",
+                    name,
+                    settings_of(unit),
+                    weights_digest(model.module),
+                    rows,
+                    beside,
+                    self.seed,
+                    self.max_new_tokens,
+                ]
+            )
+        )

@@ -1,0 +1,83 @@
+"""LiRA with shadow models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from expunge.attacks.lira import Lira
+from expunge.facts.rows import Rows
+from expunge.statistics.auc import auc
+
+NO_PROBE: Any = None
+N = {"forget": 30, "holdout": 30}
+
+
+@pytest.fixture
+def world(evidence: Callable[..., Any]) -> Any:
+    """Rows of very unequal difficulty; training on a row raises its phi by 1.5, under noise of 0.3."""
+    draw = np.random.default_rng(1)
+    hard = {split: draw.normal(scale=3, size=n) for split, n in N.items()}
+
+    def model(name: str, members: dict[str, np.ndarray]) -> Any:
+        phi = {split: hard[split] + 1.5 * members[split] + 0.3 * draw.normal(size=n) for split, n in N.items()}
+        found = evidence({split: [[-float(np.log1p(np.exp(-x)))] for x in phi[split]] for split in N}, name=name)
+        own = [row for split in N for row, inside in zip(found.rows[split], members[split], strict=True) if inside]
+        return replace(found, rows={**found.rows, "members": Rows(tuple(own))})
+
+    target = model("target", {"forget": np.ones(30), "holdout": np.zeros(30)})
+    halves = [{split: draw.integers(0, 2, n) for split, n in N.items()} for _ in range(16)]
+    return replace(target, shadows={"halves": tuple(model(f"s{i}", half) for i, half in enumerate(halves))})
+
+
+def phi_of(one: Any, split: str) -> np.ndarray:
+    p = np.exp(one.scores[split].log_prob)
+    return np.log(p / (1 - p))
+
+
+def test_equals_the_gaussians_written_out(world: Any) -> None:
+    """Fails if in and out change places, or the pooled variance mixes them or divides by n."""
+    tables = np.array([phi_of(shadow, "forget") for shadow in world.shadows["halves"]])
+    ids = world.rows["forget"].ids
+    inside = np.array([[i in shadow.rows["members"].ids for i in ids] for shadow in world.shadows["halves"]])
+    expected = np.zeros(len(ids))
+    for sign, chosen in ((1, inside), (-1, ~inside)):
+        columns = [tables[chosen[:, i], i] for i in range(len(ids))]
+        pooled = sum(((c - c.mean()) ** 2).sum() for c in columns) / sum(len(c) - 1 for c in columns)
+        means = np.array([c.mean() for c in columns])
+        expected += sign * norm.logpdf(phi_of(world, "forget"), means, np.sqrt(pooled))
+    assert Lira().run(world, NO_PROBE).forget == pytest.approx(expected, rel=1e-6)
+
+
+def test_finds_members_that_the_loss_does_not(world: Any) -> None:
+    """Fails if rows are judged by their level: the loss sees how hard a row is, LiRA what training did to it."""
+    found = Lira().run(world, NO_PROBE)
+    by_loss = auc(world.scores["forget"].log_prob, world.scores["holdout"].log_prob)
+    assert auc(found.forget, found.holdout) > 0.97
+    assert by_loss < 0.8
+
+
+def test_offline_takes_the_retrained_models(world: Any, evidence: Callable[..., Any]) -> None:
+    """Fails if the tail is the other one, or one retrained model is held to show a spread."""
+    draw = np.random.default_rng(2)
+    out = [evidence({split: [[-2.0 + 0.1 * draw.normal()] for _ in range(n)] for split, n in N.items()}) for _ in "abc"]
+    given = replace(world, retrained=tuple(out))
+    found = Lira(offline=True).run(given, NO_PROBE)
+    table = np.array([phi_of(one, "forget") for one in out])
+    pooled = ((table - table.mean(0)) ** 2).sum() / (2 * table.shape[1])
+    assert found.forget == pytest.approx(norm.cdf(phi_of(world, "forget"), table.mean(0), np.sqrt(pooled)), abs=1e-9)
+    one = Lira(offline=True).run(replace(world, retrained=tuple(out[:1])), NO_PROBE)
+    assert one.unscored == "offline LiRA needs at least two retrained models, target has 1"
+
+
+def test_without_shadow_models_it_is_unscored(world: Any) -> None:
+    """Fails if the loss stands in for the missing ratio, or unknown memberships count as none."""
+    assert "no shadow models" in str(Lira().run(replace(world, shadows={}), NO_PROBE).unscored)
+    silent = replace(world.shadows["halves"][0], rows={split: world.rows[split] for split in N})
+    unknown = Lira().run(replace(world, shadows={"halves": (silent,)}), NO_PROBE)
+    assert "does not say on which rows" in str(unknown.unscored)

@@ -1,0 +1,22 @@
+"""Membership by the least likely tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from expunge.attacks.min_k import MinK
+
+NO_PROBE: Any = None
+
+
+def test_mean_of_the_lowest(evidence: Callable[..., Any]) -> None:
+    """Fails if the highest are taken, k is rounded up, or a short answer has no token left."""
+    given = evidence({"forget": [[-1.0, -5.0, -2.0, -4.0, -3.0], [-7.0]], "holdout": [[-1.0, -2.0, -6.0]]})
+    assert MinK(k=0.4).run(given, NO_PROBE).forget == (-4.5, -7.0)
+    assert MinK(k=0.59).run(given, NO_PROBE).forget == (-4.5, -7.0)
+    assert MinK(k=1.0).run(given, NO_PROBE).holdout == (-3.0,)
+    with pytest.raises(ValueError, match="share of the tokens"):
+        MinK(k=40)

@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from tiny_problems import Tiny, mean_over_positions, nll, plain
+from torch import nn
+
+from expunge.engine.descend import Descent
+from expunge.methods.l1_sparse import L1Sparse, l1_norm
+
+
+def test_l1_norm_by_hand() -> None:
+    """|1| + |-2| + |3| = 6. Fails if: values are squared, averaged, or not made positive."""
+    assert l1_norm([nn.Parameter(torch.tensor([1.0, -2.0])), nn.Parameter(torch.tensor([[3.0]]))]).item() == 6.0
+
+
+@pytest.mark.parametrize(("epoch", "share"), [(0, 1.0), (1, 0.75), (3, 0.25)])
+def test_penalty_decays_linearly(clouds: Tiny, monkeypatch: pytest.MonkeyPatch, epoch: int, share: float) -> None:
+    """In epoch e of 4 its weight is alpha (1 - e/4). Fails if: it stays, or falls to zero before the last epoch."""
+    seen = clouds.spied(L1Sparse(alpha=0.01, descent=Descent(epochs=4)), monkeypatch, epoch=epoch)
+    norm = sum(float(p.detach().abs().sum()) for p in seen.moved.module.parameters())
+    own = mean_over_positions([nll(row) for row in plain(seen.moved, seen.step.retain)])
+    assert seen.loss == pytest.approx(own + 0.01 * share * norm, rel=1e-4)
+
+
+def test_weights_become_smaller_than_by_fine_tuning(clouds: Tiny) -> None:
+    """Fails if: the penalty has no gradient."""
+    norms = []
+    for alpha in (0.0, 1e-2):
+        model, _ = clouds.run(L1Sparse(alpha=alpha, descent=Descent(lr=1e-2, epochs=5)))
+        norms.append(float(l1_norm(model.module.parameters()).detach()))
+    assert norms[1] < 0.7 * norms[0]

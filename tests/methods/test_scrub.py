@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pytest
+import torch
+from tiny_problems import Tiny, mean_over_positions, nll, plain
+from torch import Tensor
+
+from expunge.contract.model import Model
+from expunge.engine.descend import Descent
+from expunge.methods import scrub
+from expunge.methods.scrub import SCRUB
+
+
+def losses_of(tiny: Tiny, method: SCRUB, monkeypatch: pytest.MonkeyPatch) -> tuple[list[tuple[str, float]], Model, Any]:
+    """Each step's kind and loss on a model moved at random, in order; the moved model; and the announced total."""
+    found: list[tuple[str, float]] = []
+    moved: list[Any] = []
+
+    def spy(model: Model, job: Any, descent: Descent, losses: Iterable[Callable[[], Tensor]], **given: Any) -> None:
+        with torch.no_grad():
+            for parameter in model.module.parameters():
+                parameter.add_(0.1 * torch.randn(parameter.shape, generator=job.generator))
+            found.extend((loss.func.__name__, float(loss())) for loss in losses)  # type: ignore[attr-defined]
+        moved.extend([model.copy(), given["total"]])
+
+    monkeypatch.setattr(scrub, "descend_on", spy)
+    tiny.run(method)
+    return found, *moved  # type: ignore[return-value]
+
+
+def divergence(tiny: Tiny, moved: Model, rows: Any, temperature: float) -> float:
+    found = []
+    for (frozen, _), (logits, _) in zip(plain(tiny.target, rows), plain(moved, rows), strict=True):
+        q, p = torch.softmax(frozen / temperature, -1), torch.softmax(logits / temperature, -1)
+        found.append(temperature**2 * (q * (q / p).log()).sum(-1))
+    return mean_over_positions(found)
+
+
+def test_teacher_does_not_share_the_students_parameters(clouds: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two published frameworks return SCRUB's input: the teacher is a shallow copy, or the optimiser holds the teacher.
+
+    With shared parameters KL is 0 for ever and forget rows have no gradient. Fails if: the frozen copy is the model.
+    """
+    found, _, _ = losses_of(clouds, SCRUB(max_epochs=1), monkeypatch)
+    assert abs(found[0][1]) > 1e-3
+    monkeypatch.undo()
+    model, facts = clouds.run(SCRUB(gamma=0.0, alpha=0.0, max_epochs=1, descent=Descent(lr=1e-3, epochs=1, warmup=0.0)))
+    assert facts.moved_entries > 0
+    assert clouds.knows(model).forget_loss != clouds.knows(clouds.target).forget_loss
+
+
+def test_passes_alternate_and_max_passes_end_first(clouds: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    """30 forget rows are 2 steps of 16, 150 retain rows 10. Fails if: max passes go on after `max_epochs`, min passes
+    stop with them, or the announced number of steps is wrong (the schedule would end early or late)."""
+    found, _, total = losses_of(clouds, SCRUB(max_epochs=2, descent=Descent(epochs=3)), monkeypatch)
+    assert [kind for kind, _ in found] == (["leave"] * 2 + ["follow"] * 10) * 2 + ["follow"] * 10
+    assert total == len(found)
+
+
+@pytest.mark.parametrize("problem", ["people", "clouds"])
+def test_losses_by_plain_computation(
+    problem: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fails if: a sign, weight or temperature is lost, or KL is taken under the student."""
+    tiny: Tiny = request.getfixturevalue(problem)
+    method = SCRUB(alpha=0.5, gamma=2.0, temperature=3.0, max_epochs=1, descent=Descent(epochs=1, batch_size=1000))
+    ((_, leave), (_, follow)), moved, _ = losses_of(tiny, method, monkeypatch)
+    assert leave == pytest.approx(-divergence(tiny, moved, tiny.forget, 3.0), rel=1e-4)
+    own = mean_over_positions([nll(row) for row in plain(moved, tiny.retain)])
+    assert follow == pytest.approx(0.5 * divergence(tiny, moved, tiny.retain, 3.0) + 2.0 * own, rel=1e-4)

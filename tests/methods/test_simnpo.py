@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from tiny_problems import Tiny, mean_over_positions, nll, plain
+
+from expunge.methods.simnpo import SimNPO, simnpo_loss
+
+
+def test_formula_by_hand() -> None:
+    """beta 2, gamma 1, mean nll log 3: -(2/2) log sigmoid(2 log 3 - 1) = log(1 + e/9) = .2643; at nll 0: log(1 + e).
+
+    Fails if: 1/beta stands for 2/beta, or the margin's sign changes.
+    """
+    value = simnpo_loss(torch.tensor([math.log(3), 0.0]), beta=2.0, gamma=1.0)
+    assert value.tolist() == pytest.approx([math.log(1 + math.e / 9), math.log(1 + math.e)])
+
+
+def test_half_beta_doubles_the_scale() -> None:
+    """At nll 0 and gamma 0 the loss is (2/beta) log 2. Fails if: the factor is 1/beta (it would be half)."""
+    assert simnpo_loss(torch.zeros(1), beta=0.5, gamma=0.0).item() == pytest.approx(4 * math.log(2))
+
+
+def test_loss_uses_the_mean_over_a_rows_positions(people: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails if: the sum over a row's positions enters the sigmoid (NPO), or the retain term averages rows first."""
+    seen = people.spied(SimNPO(beta=2.0, gamma=0.5, forget_weight=2.0, retain_weight=3.0), monkeypatch)
+    means = [float(nll(row).mean()) for row in plain(seen.moved, seen.step.forget)]
+    push = sum(-math.log(1 / (1 + math.exp(-(2.0 * m - 0.5)))) for m in means) / len(means)
+    keep = mean_over_positions([nll(row) for row in plain(seen.moved, seen.step.retain)])
+    assert seen.loss == pytest.approx(2.0 * push + 3.0 * keep, rel=1e-5)

@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from tiny_problems import Tiny, known
+
+from expunge.contract.apply import unlearn
+from expunge.contract.job import Job
+from expunge.contract.splits import Splits
+from expunge.contract.weights import weights_digest
+from expunge.engine import ensembles
+from expunge.engine.ensembles import Ensemble
+from expunge.facts.errors import ContractBroken, InputError
+from expunge.facts.recipe import Recipe
+from expunge.facts.rows import Rows
+from expunge.methods.sisa import SISA
+
+RECIPE = Recipe(epochs=4, lr=1e-2, batch_size=16, seed=7)
+METHOD = SISA(shards=3, slices=2)
+
+
+def prepared(tiny: Tiny, rows: Rows) -> Ensemble:
+    model = METHOD.prepare(tiny.target, rows, RECIPE, Job(seed=0, recipe=RECIPE))
+    assert isinstance(model, Ensemble)
+    return model
+
+
+def forget(model: Ensemble, gone: Rows, left: Rows, method: SISA = METHOD) -> tuple[Any, Any]:
+    return unlearn(method, model, Splits.of(forget=gone, retain=left), job=Job(seed=0, recipe=RECIPE))  # type: ignore[return-value]
+
+
+@pytest.fixture(scope="module")
+def everything(clouds: Tiny) -> Rows:
+    return Rows((*clouds.forget, *clouds.retain))
+
+
+@pytest.fixture(scope="module")
+def trained(clouds: Tiny, everything: Rows) -> Ensemble:
+    return prepared(clouds, everything)
+
+
+def without(rows: Rows, ids: set[str]) -> Rows:
+    return Rows(tuple(row for row in rows if row.id not in ids))
+
+
+def test_forgetting_is_bit_identical_to_training_without(clouds: Tiny, everything: Rows, trained: Ensemble) -> None:
+    """All members, not one. Fails if: a touched shard is trained on from the wrong slice, order, seed or checkpoint."""
+    gone = clouds.forget[:4]
+    left = without(everything, set(gone.ids))
+    model, facts = forget(trained, gone, left)
+    assert weights_digest(model.module) == weights_digest(prepared(clouds, left).module)
+    assert weights_digest(model.module) != weights_digest(trained.module)
+    assert facts.provenance == "exact"
+
+
+def test_a_second_deletion_does_not_resurrect_the_first(
+    clouds: Tiny, everything: Rows, trained: Ensemble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A published SISA trains the second time on what was deleted the first. Two rows of one shard, one after the other.
+
+    Fails if: checkpoints or row lists of the first run bring the first row back: it must never be read again.
+    """
+    shard = [row for row in everything if trained.place(row.id)[0] == 0]
+    first, second = Rows(tuple(shard[:1])), Rows(tuple(shard[1:2]))
+    left = without(everything, set(first.ids))
+    once, _ = forget(trained, first, left)
+    read: set[str] = set()
+    real = ensembles.fit
+
+    def note(model: Any, rows: Rows, *given: Any, **more: Any) -> Any:
+        read.update(rows.ids)
+        return real(model, rows, *given, **more)
+
+    monkeypatch.setattr(ensembles, "fit", note)
+    least = without(left, set(second.ids))
+    twice, _ = forget(once, second, least)
+    assert read
+    assert not read & {*first.ids, *second.ids}
+    assert weights_digest(twice.module) == weights_digest(prepared(clouds, least).module)
+
+
+def test_row_places_do_not_move_when_others_leave(clouds: Tiny, everything: Rows, trained: Ensemble) -> None:
+    """Fails if: a place is an index in the list of rows, so that one deletion moves all rows behind it.
+
+    Places also cover every shard and slice, and no row is left out.
+    """
+    gone = clouds.forget[:4]
+    left = without(everything, set(gone.ids))
+    places = {row.id: trained.place(row.id) for row in everything}
+    model, _ = forget(trained, gone, left)
+    assert {row.id: model.place(row.id) for row in left} == {row.id: places[row.id] for row in left}
+    assert set(places.values()) == {(shard, part) for shard in range(3) for part in range(2)}
+
+
+def test_untouched_shards_keep_their_weights(clouds: Tiny, everything: Rows, trained: Ensemble) -> None:
+    """Fails if: every shard is trained again."""
+    row = everything[0]
+    shard = trained.place(row.id)[0]
+    model, facts = forget(trained, Rows((row,)), without(everything, {row.id}))
+    changed = [
+        i for i in range(3) if weights_digest(model.members[i].module) != weights_digest(trained.members[i].module)
+    ]
+    assert changed == [shard]
+    assert facts.notes["touched_shards"] == 1
+
+
+def test_a_last_slice_row_costs_one_slice(everything: Rows, trained: Ensemble, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails if: training starts from the first slice although the weights before the touched one were kept."""
+    calls: list[int] = []
+    real = ensembles.fit
+
+    def note(model: Any, rows: Rows, *given: Any, **more: Any) -> Any:
+        calls.append(len(rows))
+        return real(model, rows, *given, **more)
+
+    row = next(row for row in everything if trained.place(row.id)[1] == 1)
+    monkeypatch.setattr(ensembles, "fit", note)
+    forget(trained, Rows((row,)), without(everything, {row.id}), SISA(shards=3, slices=2, check=False))
+    assert len(calls) == 1
+
+
+def test_the_check_can_fail(everything: Rows, trained: Ensemble) -> None:
+    """One checkpoint is changed by one entry. Fails if: the check compares a model with itself."""
+    broken = trained.copy()
+    row = next(row for row in everything if broken.place(row.id)[1] == 1)
+    state = broken.checkpoints[broken.place(row.id)[0]][1]
+    with torch.no_grad():
+        next(iter(state.values())).view(-1)[0] += 0.5
+    with pytest.raises(ContractBroken, match="differs from training"):
+        forget(broken, Rows((row,)), without(everything, {row.id}))
+
+
+def test_forgets_a_class_and_keeps_the_rest(clouds: Tiny, trained: Ensemble) -> None:
+    """Fails if: members still trained on the class vote for it."""
+    model, _ = forget(trained, clouds.forget, clouds.retain)
+    assert known(trained, clouds.forget)[0] >= 0.9
+    assert known(model, clouds.forget)[0] == 0.0
+    assert known(model, clouds.retain)[0] >= 0.9
+
+
+def test_a_model_it_did_not_prepare_is_refused(clouds: Tiny) -> None:
+    """Fails if: a plain model is taken for an ensemble."""
+    with pytest.raises(InputError, match="prepared"):
+        clouds.run(METHOD)

@@ -1,0 +1,54 @@
+"""Expected calibration error of evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from expunge.contract.job import Job
+from expunge.engine.score import score
+from expunge.facts.rows import Row, Rows
+from expunge.metrics.calibration_error import CalibrationError
+from expunge.modalities.array_tasks import Classification
+from expunge.modalities.tabular import Features, tabular_model
+
+ROWS = [Row(id=str(i), fields={"label": 0}) for i in range(4)]
+KEYS = [(row.id, "label") for row in ROWS]
+
+
+def test_confidence_is_that_of_the_first_choice(scores: Callable[..., Any], evidence: Callable[..., Any]) -> None:
+    """Fails if the probability of the true label stands for the confidence: a wrong first choice has its own.
+
+    Confidences .9 .9 (right, wrong) and .6 .6 (right, right), ten bins: .5 |.5 - .9| + .5 |1 - .6| = .4.
+    """
+    tops = np.log([0.9, 0.9, 0.6, 0.6])
+    ranks = dict(zip(KEYS, [[0], [1], [0], [0]], strict=True))
+    passed = scores(dict(zip(KEYS, [[-0.1], [-3.0], [-0.5], [-0.5]], strict=True)), ranks, tops, ends=False)
+    given = evidence({"test": ROWS}, modality="vision", scores={"test": passed})
+    found = CalibrationError(bins=10).run(given)["test"]
+    assert found.value == pytest.approx(0.4)
+    assert found.ideal == "lower"
+    assert found.low is not None
+    assert found.high is not None
+    assert found.low <= 0.4 <= found.high
+
+
+def test_without_confidences_it_is_unscored(scores: Callable[..., Any], evidence: Callable[..., Any]) -> None:
+    """Fails if a confidence is made up where the one pass kept none."""
+    given = evidence({"test": ROWS}, scores={"test": scores({key: [-1.0] for key in KEYS}, ends=False)})
+    assert CalibrationError().run(given)["test"].unscored == "the one pass kept no probability of the first choice"
+
+
+def test_the_one_pass_keeps_confidences() -> None:
+    """Fails if `top` is not the log-probability of the arg-max of every row, in row order."""
+    model = tabular_model("mlp", features=Features(width=3), task=Classification(classes=4), seed=0)
+    draw = np.random.default_rng(0)
+    rows = Rows(tuple(Row(id=str(i), fields={"features": draw.normal(size=3), "label": i % 4}) for i in range(9)))
+    passed = score(model, rows, job=Job())
+    logits = model.logits(model.pack(rows)).detach().double().numpy()
+    expected = np.exp(logits - np.log(np.exp(logits).sum(1, keepdims=True))).max(1)
+    assert passed.top is not None
+    assert np.exp(passed.top) == pytest.approx(expected, rel=1e-5)

@@ -1,0 +1,85 @@
+"""MNIST on the real file and on small made-up ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from expunge.contract.splits import Splits
+from expunge.facts.errors import InputError
+from expunge.sources.mnist import Mnist
+
+
+def made_up(path: Path, **change: object) -> Path:
+    draw = np.random.default_rng(0)
+    arrays = {
+        "x_train": draw.integers(0, 256, (40, 28, 28), dtype=np.uint8),
+        "y_train": (np.arange(40) % 10).astype(np.uint8),
+        "x_test": draw.integers(0, 256, (10, 28, 28), dtype=np.uint8),
+        "y_test": np.arange(10, dtype=np.uint8),
+    }
+    np.savez(path, **{key: value for key, value in {**arrays, **change}.items() if value is not None})  # type: ignore[arg-type]
+    return path
+
+
+def test_real_rows(shared_data: Path) -> None:
+    """Fails if pixels are not divided by 255, ids move, or test images are taken for training."""
+    path = shared_data / "mnist" / "mnist.npz"
+    found = Mnist(data=str(path), train_rows=3000, label_noise=0.1).run()
+    with np.load(path) as data:
+        x_train, y_train, x_test, y_test = (data[name] for name in ("x_train", "y_train", "x_test", "y_test"))
+    assert len(found["test"]) == len(y_test) == 5000
+    assert sum(len(found[name]) for name in ("forget", "retain", "holdout")) == 3000
+    threes = int((y_train[:3000] == 3).sum())
+    assert len(found["forget"]) + len(found["holdout"]) == threes
+    for name in ("forget", "retain", "holdout"):
+        for row in found[name][::97]:
+            i = int(row.id.removeprefix("mnist-"))
+            assert np.allclose(row["image"] * 255, x_train[i], atol=1e-4)
+            assert row.get("clean_label", row["label"]) == y_train[i]
+    assert np.allclose(found["test"][4999]["image"] * 255, x_test[4999], atol=1e-4)
+    assert found["test"][4999]["label"] == y_test[4999]
+    Splits.of(**found)
+
+
+def test_random_share_of_the_real_file(shared_data: Path) -> None:
+    """Fails if 10% of the training rows is taken of another count, or the holdout's labels do not match."""
+    found = Mnist(data=str(shared_data / "mnist" / "mnist.npz"), forget="random=0.1", train_rows=5000, holdout=1.0).run()
+    assert len(found["forget"]) == 500
+    assert sorted(row["label"] for row in found["forget"]) == sorted(row["label"] for row in found["holdout"])
+    assert len(found["retain"]) == 4000
+
+
+def test_made_up_file(tmp_path: Path) -> None:
+    """Fails if train_rows does not take the first rows, or the labels come out as uint8 scalars."""
+    found = Mnist(data=str(made_up(tmp_path / "m.npz")), forget="ids=mnist-13", train_rows=30, holdout=1.0).run()
+    assert found["forget"].ids == ("mnist-13",)
+    assert found["holdout"].ids[0] in ("mnist-3", "mnist-23")
+    assert sorted(int(row.id[6:]) for name in ("forget", "retain", "holdout") for row in found[name]) == list(range(30))
+    assert type(found["forget"][0]["label"]) is int
+
+
+def test_bad_files_are_refused(tmp_path: Path) -> None:
+    """Fails if a missing array, another shape or a pickled array is read; np.load's own refusal of pickles must show."""
+    with pytest.raises(InputError, match=r"gone\.npz is not a readable npz file: .*No such file"):
+        Mnist(data=str(tmp_path / "gone.npz")).run()
+    (tmp_path / "text.npz").write_text("not a zip")
+    with pytest.raises(InputError, match="not a readable npz file"):
+        Mnist(data=str(tmp_path / "text.npz")).run()
+    np.save(tmp_path / "one.npy", np.zeros(3))
+    with pytest.raises(InputError, match="has no array 'x_train'; it has: none"):
+        Mnist(data=str(tmp_path / "one.npy")).run()
+    with pytest.raises(InputError, match="has 40 training images, 41 were asked for"):
+        Mnist(data=str(made_up(tmp_path / "e.npz")), train_rows=41).run()
+    with pytest.raises(InputError, match="has no array 'y_test'"):
+        Mnist(data=str(made_up(tmp_path / "a.npz", y_test=None))).run()
+    with pytest.raises(InputError, match="not a readable npz file: Object arrays cannot be loaded"):
+        Mnist(data=str(made_up(tmp_path / "b.npz", x_train=np.array([{}] * 40)))).run()
+    with pytest.raises(InputError, match=r"x_test is uint8\(10, 28, 28\) with \(9,\) labels"):
+        Mnist(data=str(made_up(tmp_path / "c.npz", y_test=np.zeros(9, np.uint8)))).run()
+    with pytest.raises(InputError, match="x_train is float64"):
+        Mnist(data=str(made_up(tmp_path / "d.npz", x_train=np.zeros((40, 28, 28))))).run()
+    with pytest.raises(ValueError, match="train_rows must be at least 0"):
+        Mnist(train_rows=-1)
