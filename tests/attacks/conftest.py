@@ -49,9 +49,7 @@ def make_evidence(
         split: make_scores({(row.id, "answer"): value for row, value in zip(rows[split], values, strict=True)})
         for split, values in losses.items()
     }
-    return Evidence(
-        name=name, role=role, modality="text", rows=given.pop("rows", rows), **{"scores": passed, **given}
-    )
+    return Evidence(name=name, role=role, modality="text", rows=given.pop("rows", rows), **{"scores": passed, **given})
 
 
 @pytest.fixture

@@ -60,7 +60,9 @@ def test_only_the_own_answer_counts(evidence: Make, scores: Callable[..., Any]) 
 def test_padding_never_enters_a_mean(verified: Any) -> None:
     """Fails if rows of unequal length share a padded batch and padding counts in the mean (a peer's defect)."""
     rows = verified.problem.splits.rows["forget"]
-    apart = [score(verified.models["target"], Rows((row,)), job=Job()).select("answer").mean_log_prob()[0] for row in rows]
+    apart = [
+        score(verified.models["target"], Rows((row,)), job=Job()).select("answer").mean_log_prob()[0] for row in rows
+    ]
     assert len({len(row["answer"]) for row in rows}) > 5
     assert verified.attack(Loss(), "target").forget == pytest.approx(tuple(apart), abs=2e-5)
 

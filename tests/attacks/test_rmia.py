@@ -19,7 +19,9 @@ def models(evidence: Callable[..., Any]) -> Any:
     draw = np.random.default_rng(0)
 
     def one(name: str, shift: float) -> Any:
-        values = {split: (-draw.exponential(size=(n, 2)) - 0.1).tolist() for split, n in (("forget", 12), ("holdout", 9))}
+        values = {
+            split: (-draw.exponential(size=(n, 2)) - 0.1).tolist() for split, n in (("forget", 12), ("holdout", 9))
+        }
         values["forget"] = [[min(x + shift, -0.01) for x in row] for row in values["forget"]]
         return evidence(values, name=name)
 
@@ -39,9 +41,7 @@ def test_equals_the_table_of_all_pairs(gamma: float, models: Any) -> None:
 
     population = ratio("holdout")
     forget = [np.mean([x / z > gamma for z in population]) for x in ratio("forget")]
-    holdout = [
-        np.mean([x / z > gamma for j, z in enumerate(population) if j != i]) for i, x in enumerate(population)
-    ]
+    holdout = [np.mean([x / z > gamma for j, z in enumerate(population) if j != i]) for i, x in enumerate(population)]
     found = Rmia(gamma=gamma).run(models, NO_PROBE)
     assert found.forget == pytest.approx(forget, abs=1e-12)
     assert found.holdout == pytest.approx(holdout, abs=1e-12)

@@ -58,7 +58,9 @@ def test_finds_over_forgotten_rows_that_the_loss_calls_forgotten(world: Any) -> 
 
 def test_a_retrained_model_stays_hidden(world: Any) -> None:
     """Fails if the score depends on which split a row is in: a model that never saw either gets 0.5 within noise."""
-    clean = replace(world.shadows["retrained"][0], shadows={**world.shadows, "retrained": world.shadows["retrained"][1:]})
+    clean = replace(
+        world.shadows["retrained"][0], shadows={**world.shadows, "retrained": world.shadows["retrained"][1:]}
+    )
     found = ULira().run(clean, NO_PROBE)
     assert abs(auc(found.forget, found.holdout) - 0.5) < 0.2
 

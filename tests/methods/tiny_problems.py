@@ -158,7 +158,7 @@ def make_text(seed: int) -> Tiny:
     """Forty people, where each lives and what each does: one guess in sixteen is right. Ten of them are to be forgotten."""
     draw = random.Random(seed)
     facts = [
-        (f"name{i}", f"town{draw.choice('abcd')} trade{draw.choice('wxyz')}" + " retired" * (i % 2)) for i in range(40)
+        (f"name{i}", f"town{draw.choice('abcdefghij')} trade{draw.choice('qrstuvwxyz')}" + " retired" * (i % 2)) for i in range(40)
     ]
     rows = [Row(id=name, fields={"prompt": f"Who is {name}", "answer": answer}) for name, answer in facts]
     texts = [f"Question: {row['prompt']} Answer: {row['answer']}" for row in rows]

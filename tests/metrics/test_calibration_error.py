@@ -14,6 +14,7 @@ from expunge.facts.rows import Row, Rows
 from expunge.metrics.calibration_error import CalibrationError
 from expunge.modalities.array_tasks import Classification
 from expunge.modalities.tabular import Features, tabular_model
+from expunge.statistics.position_scores import PositionScores, concatenate
 
 ROWS = [Row(id=str(i), fields={"label": 0}) for i in range(4)]
 KEYS = [(row.id, "label") for row in ROWS]
@@ -43,7 +44,7 @@ def test_without_confidences_it_is_unscored(scores: Callable[..., Any], evidence
 
 
 def test_the_one_pass_keeps_confidences() -> None:
-    """Fails if `top` is not the log-probability of the arg-max of every row, in row order."""
+    """Fails if `top` is not the log-probability of the arg-max of every row in row order, also after take, save and joining."""
     model = tabular_model("mlp", features=Features(width=3), task=Classification(classes=4), seed=0)
     draw = np.random.default_rng(0)
     rows = Rows(tuple(Row(id=str(i), fields={"features": draw.normal(size=3), "label": i % 4}) for i in range(9)))
@@ -52,3 +53,9 @@ def test_the_one_pass_keeps_confidences() -> None:
     expected = np.exp(logits - np.log(np.exp(logits).sum(1, keepdims=True))).max(1)
     assert passed.top is not None
     assert np.exp(passed.top) == pytest.approx(expected, rel=1e-5)
+    for same in (PositionScores.load(passed.save()), concatenate([passed.take([0, 1]), passed.take(range(2, 9))])):
+        assert same.top is not None
+        assert same.top.tolist() == passed.top.tolist()
+    turned = passed.take([8, 0]).top
+    assert turned is not None
+    assert turned.tolist() == [passed.top[8], passed.top[0]]

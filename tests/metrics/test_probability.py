@@ -25,9 +25,7 @@ def test_mean_over_an_answers_own_tokens(scores: Callable[..., Any], evidence: C
     assert list(found) == ["forget"]
 
 
-def test_normalised_where_every_row_has_wrong_answers(
-    scores: Callable[..., Any], evidence: Callable[..., Any]
-) -> None:
+def test_normalised_where_every_row_has_wrong_answers(scores: Callable[..., Any], evidence: Callable[..., Any]) -> None:
     """Fails if the normalised form is left out for real authors, or made up where a row has no wrong answers."""
     rows = [row.replace(perturbed_answers=("p", "q")) for row in ROWS]
     keys = [(row.id, name) for row in rows for name in ("answer", "perturbed_answer/0", "perturbed_answer/1")]

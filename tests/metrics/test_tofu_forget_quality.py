@@ -48,4 +48,6 @@ def test_p_against_each_retrained_model(model: Callable[..., Any]) -> None:
 
 def test_without_retrained_models_it_is_unscored(model: Callable[..., Any]) -> None:
     """Fails if a missing retrained model gives None printed as a number, 0 or 1 (a peer's users' first question)."""
-    assert TofuForgetQuality().run(model("own", 0.0))["forget"].unscored == "there is no retrained model to compare with"
+    assert (
+        TofuForgetQuality().run(model("own", 0.0))["forget"].unscored == "there is no retrained model to compare with"
+    )

@@ -20,7 +20,9 @@ def model(scores: Callable[..., Any], evidence: Callable[..., Any]) -> Callable[
     def make(splits: tuple[str, ...] = SPLITS, said: str = "one", wrong: float = 0.25) -> Any:
         passed = scores({("a", "answer"): [float(np.log(0.5))], ("a", "perturbed_answer/0"): [float(np.log(wrong))]})
         return evidence(
-            dict.fromkeys(splits, ROWS), scores=dict.fromkeys(splits, passed), generations=dict.fromkeys(splits, [said])
+            dict.fromkeys(splits, ROWS),
+            scores=dict.fromkeys(splits, passed),
+            generations={split: [said] for split in splits},
         )
 
     return make

@@ -38,9 +38,7 @@ def test_forms_and_aggregators(scores: Callable[..., Any], evidence: Callable[..
         TruthRatio(aggregator="mean")
 
 
-def test_rows_without_perturbed_answers_are_unscored(
-    scores: Callable[..., Any], evidence: Callable[..., Any]
-) -> None:
+def test_rows_without_perturbed_answers_are_unscored(scores: Callable[..., Any], evidence: Callable[..., Any]) -> None:
     """Fails if a forget set without perturbed answers is silent or 0; other splits without them are left out."""
     plain = [Row(id="a", fields={"answer": "x"})]
     passed = scores({("a", "answer"): [0.0]})

@@ -46,7 +46,13 @@ def test_a_redrawn_target_has_the_training_mean_and_std() -> None:
 
 @pytest.mark.parametrize(
     ("label", "message"),
-    [(10, "outside 0..9"), (-1, "outside 0..9"), (2.0, "no whole number"), ("3", "no whole"), (np.float32(1), "no whole")],
+    [
+        (10, "outside 0..9"),
+        (-1, "outside 0..9"),
+        (2.0, "no whole number"),
+        ("3", "no whole"),
+        (np.float32(1), "no whole"),
+    ],
 )
 def test_a_label_that_is_no_class_is_refused_by_its_row(label: object, message: str) -> None:
     """Fails if -1 is ignored as cross_entropy's ignore_index is, or 2.7 is cut to 2."""

@@ -69,7 +69,7 @@ def test_the_loss_is_the_formula_on_the_networks_own_output(kind: str) -> None:
         wanted = [math.log(np.exp(out[i]).sum()) - out[i, row["label"]] for i, row in enumerate(rows)]
         assert torch.equal(model.logits(batch), model.module(batch.inputs["x"]))
     assert model.total_loss(batch).tolist() == pytest.approx(wanted, rel=1e-5, abs=1e-6)
-    alone = [float(model.total_loss(model.pack([row]))) for row in rows]
+    alone = [model.total_loss(model.pack([row])).item() for row in rows]
     assert alone == pytest.approx(wanted, rel=1e-5, abs=1e-6)
 
 
@@ -199,7 +199,9 @@ def test_features_are_what_the_named_module_returns_and_sites_name_modules(kind:
         assert torch.allclose(model.module.head(last.unflatten(1, (-1, 2, 2)).mean((2, 3))), model.outputs(batch))
     else:
         assert len(sites.attention) == len(sites.feed_forward) == 2
-        assert torch.allclose(model.module.head(model.module.norm(last.unflatten(1, (-1, 8))).mean(1)), model.outputs(batch))
+        assert torch.allclose(
+            model.module.head(model.module.norm(last.unflatten(1, (-1, 8))).mean(1)), model.outputs(batch)
+        )
 
 
 @pytest.mark.parametrize("kind", ["cnn", "mlp"])

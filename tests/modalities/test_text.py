@@ -28,7 +28,13 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "qwen3": {**LLAMA, "head_dim": 8},
 }
 WINDOW = {**LLAMA, "sliding_window": 24}
-TEXTS = ["What is the city of Ana?", "The city of Ana is Lund.", "Which tree does Bo have?", "Bo has the oak.", "Question: \nAnswer:"]
+TEXTS = [
+    "What is the city of Ana?",
+    "The city of Ana is Lund.",
+    "Which tree does Bo have?",
+    "Bo has the oak.",
+    "Question: \nAnswer:",
+]
 ROWS = (
     Row(
         id="a",
@@ -39,7 +45,10 @@ ROWS = (
             "perturbed_answers": ("Ana has Oslo.", "Ana has Rome.", "Ana has Bergen and a tree.", "Oak.", "Ana"),
         },
     ),
-    Row(id="b", fields={"prompt": "Which tree?", "answer": "The oak is the tree of Bo.", "perturbed_answers": ("The oak is",)}),
+    Row(
+        id="b",
+        fields={"prompt": "Which tree?", "answer": "The oak is the tree of Bo.", "perturbed_answers": ("The oak is",)},
+    ),
     Row(id="c", fields={"prompt": "", "answer": "A text that has no question at all, only itself."}),
     Row(id="d", fields={"prompt": "What is the longest question that is asked of Bo and of Ana here?", "answer": "7"}),
 )
@@ -151,7 +160,9 @@ def test_generation_is_hugging_faces(architecture: str) -> None:
         head.weight[model.tokens.eos] += 1.2 * head.weight.std() * torch.sign(head.weight[model.tokens.eos])
         for row in rows:
             ids = torch.tensor([model.tokens.prompt_ids(row["prompt"])])
-            out = model.module.generate(input_ids=ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=20)
+            out = model.module.generate(
+                input_ids=ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=20
+            )
             wanted.append(model.tokens.decode(out[0, ids.shape[1] :].tolist()))
             ended.add(out.shape[1] - ids.shape[1])
     assert len(ended) > 2, f"all rows end alike ({ended}): nothing is dropped from the batch"
@@ -179,7 +190,9 @@ def test_features_are_the_blocks_output_and_run_no_deeper(model: TextModel) -> N
         hidden = model.module(input_ids=torch.tensor([coded.ids]), output_hidden_states=True).hidden_states
         ran: list[str] = []
         blocks = [model.module.get_submodule(name) for name in sites.blocks]
-        handles = [b.register_forward_hook(lambda *_, n=n: ran.append(n)) for n, b in zip(sites.blocks, blocks, strict=True)]
+        handles = [
+            b.register_forward_hook(lambda *_, n=n: ran.append(n)) for n, b in zip(sites.blocks, blocks, strict=True)
+        ]
         found = model.features(batch, sites.blocks[1])
         for handle in handles:
             handle.remove()

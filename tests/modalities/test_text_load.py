@@ -21,7 +21,10 @@ SMALL = {
     "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "initializer_range": 0.3,
     "max_position_embeddings": 64,
 }  # fmt: skip
-ROWS = [Row(id="a", fields={"prompt": "Who?", "answer": "The oak."}), Row(id="b", fields={"prompt": "", "answer": "A text."})]
+ROWS = [
+    Row(id="a", fields={"prompt": "Who?", "answer": "The oak."}),
+    Row(id="b", fields={"prompt": "", "answer": "A text."}),
+]
 
 
 @pytest.fixture(scope="module")

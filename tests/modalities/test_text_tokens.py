@@ -14,7 +14,11 @@ from expunge.modalities.text_build import new_text_model, train_tokenizer
 from expunge.modalities.text_packing import plain_rows, tree
 from expunge.modalities.text_tokens import Template, Tokens, answers_of
 
-TEXTS = ["Question: Who?\nAnswer: The oak is tall.", "Question: Where?\nAnswer: The elm is here.", " The oak. The elm."] * 5
+TEXTS = [
+    "Question: Who?\nAnswer: The oak is tall.",
+    "Question: Where?\nAnswer: The elm is here.",
+    " The oak. The elm.",
+] * 5
 CHAT = (
     "{% for turn in messages %}<|{{ turn.role }}|>{{ turn.content }}<|end|>{% endfor %}"
     "{% if add_generation_prompt %}<|assistant|>{% endif %}"
@@ -53,15 +57,25 @@ def test_the_answers_first_token_is_scored_where_the_tag_ends_in_a_space() -> No
 
 @pytest.mark.parametrize(
     ("between", "answer", "first"),
-    [("\nAnswer: ", "The oak.", " The"), ("\nAnswer:", " The oak.", " The"), ("\nAnswer:\n", "The oak.", "T"), ("\nA: ", "7", " ")],
+    [
+        ("\nAnswer: ", "The oak.", " The"),
+        ("\nAnswer:", " The oak.", " The"),
+        ("\nAnswer:\n", "The oak.", "T"),
+        ("\nA: ", "7", " "),
+    ],
 )
 def test_scored_tokens_give_back_the_answer(between: str, answer: str, first: str) -> None:
-    """Fails if a token of the tag is scored or one of the answer is not, whichever way the boundary merges."""
+    """Fails if a token of the tag is scored or one of the answer is not, whichever way the boundary merges.
+
+    Also fails if generation starts elsewhere: a digit takes no space before it, so that `: ` + `7` is three tokens, and the space
+    must be scored too, or a model is never taught what generation asks of it.
+    """
     tokens = Tokens(bpe(), Template(between=between))
     coded = tokens.encode("Where?", answer)
     scored = tokens.tokenizer.decode(list(coded.ids[coded.first : -1]))
     assert scored.strip() == answer.strip()
     assert scored.startswith(first)
+    assert tuple(tokens.prompt_ids("Where?")) == coded.ids[: coded.first]
     assert tokens.tokenizer.decode(list(coded.ids[:-1])) == f"Question: Where?{between}{answer}"
 
 
@@ -106,7 +120,9 @@ def test_pad_equals_eos_masks_no_real_turn_end() -> None:
     model = new_text_model(bpe(chat=True), "llama", SMALL, seed=3, template=Template(chat=True))
     rows = [
         Row(id="a", fields={"prompt": "Who?", "answer": "The oak."}),
-        Row(id="b", fields={"prompt": "Where is the elm that is so tall?", "answer": "The elm is here, here and here."}),
+        Row(
+            id="b", fields={"prompt": "Where is the elm that is so tall?", "answer": "The elm is here, here and here."}
+        ),
     ]
     coded = [model.tokens.encode(row["prompt"], row["answer"]) for row in rows]
     layout = plain_rows([tree([one]) for one in coded], model.tokens.eos)
@@ -115,9 +131,13 @@ def test_pad_equals_eos_masks_no_real_turn_end() -> None:
         assert model.tokens.eos in one.ids[:-1]
         assert layout.mask[row].tolist() == [True] * n + [False] * (layout.ids.shape[1] - n)
     with torch.no_grad():
-        own = torch.cat([model.module(input_ids=torch.tensor([one.ids])).logits[0, one.first - 1 : -1] for one in coded])
+        own = torch.cat(
+            [model.module(input_ids=torch.tensor([one.ids])).logits[0, one.first - 1 : -1] for one in coded]
+        )
         ids = torch.tensor([coded[0].ids])
-        masked = model.module(input_ids=ids, attention_mask=(ids != model.tokens.eos).long()).logits[0, coded[0].first - 1 : -1]
+        masked = model.module(input_ids=ids, attention_mask=(ids != model.tokens.eos).long()).logits[
+            0, coded[0].first - 1 : -1
+        ]
         for packed in (True, False):
             model.packed = packed
             assert (model.logits(model.pack(rows)) - own).abs().max() < 1e-4

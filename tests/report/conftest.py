@@ -14,8 +14,6 @@ import report_records as make
 from expunge.facts.record import Record
 from expunge.report.page import render
 
-HOSTILE = "<script>window.hacked = 1</script>\"'&{{ 7 * 7 }}<img src=x onerror=hacked=1>"
-
 
 @pytest.fixture(scope="session")
 def run_records() -> list[Record]:
@@ -26,12 +24,14 @@ def run_records() -> list[Record]:
 @pytest.fixture(scope="session")
 def odd_records() -> list[Record]:
     """Return one record of each awkward kind over one request."""
-    why = f"the attack needs a reason that goes on for longer than any figure has room for {HOSTILE}"
+    why = f"the attack needs a reason that goes on for longer than any figure has room for {make.HOSTILE}"
     return [
         make.record("a_method_name_" + "of_great_length_" * 6, unscored_attacks={"relearning": why}),
         make.record("refuse", guard="refusal", leaks={}),
         make.record("never_knew", found=False),
-        make.record("hostile", settings={HOSTILE: HOSTILE}, locator=HOSTILE, notes={"unlearned": HOSTILE}),
+        make.record(
+            "hostile", settings={make.HOSTILE: make.HOSTILE}, locator=make.HOSTILE, notes={"unlearned": make.HOSTILE}
+        ),
         make.record("exact_one", leaks={}, utility=0.62, provenance="exact", provenance_checks=("same hash",)),
         make.record("npo", without=("paraphrase", "relearning")),
     ]
@@ -46,4 +46,4 @@ def run_page(run_records: list[Record]) -> str:
 @pytest.fixture(scope="session")
 def odd_page(odd_records: list[Record]) -> str:
     """Return the page of the awkward records."""
-    return render(odd_records, title=f"Odd {HOSTILE}")
+    return render(odd_records, title=f"Odd {make.HOSTILE}")

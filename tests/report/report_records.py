@@ -32,6 +32,8 @@ LEAKS: Mapping[str, Mapping[str, float]] = {
     "retrain": {},
 }
 """How often knowledge comes out, by attack; what is not named leaks as a retrained model does."""
+HOSTILE = "<script>window.hacked = 1</script>\"'&{{ 7 * 7 }}<img src=x onerror=hacked=1>"
+"""What every name, setting and reason may hold."""
 METRICS = ("probability", "rouge", "truth_ratio", "extraction_strength")
 
 

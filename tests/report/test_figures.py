@@ -145,7 +145,7 @@ def test_scatter_places_points_bands_and_names() -> None:
     assert len(boxes) >= 6
     for one, two in combinations(boxes, 2):
         assert one[2] <= two[0] or two[2] <= one[0] or one[3] <= two[1] or two[3] <= one[1]
-    assert all(46 <= box[0] and box[2] <= 422 and 32 <= box[1] and box[3] <= 294 for box in boxes)
+    assert all(box[0] >= 46 and box[2] <= 422 and box[1] >= 32 and box[3] <= 294 for box in boxes)
     assert not any(box[0] < x < box[2] and box[1] < y < box[3] for box in boxes for x, y in places)
     svg = str(scatter(points, title="t", desc="d", x_label="left", y_label="kept", band=(0.25, 0.5, 0.75, 1.0)))
     assert rects(svg, "band") == [(139, 96), (46, 376)]

@@ -131,7 +131,7 @@ def test_distributions_start_with_truth_ratios_and_name_what_is_not_drawn(run_re
         )
         extra.append(record.model_copy(update={"measurements": (*record.measurements, *more)}))
     drawn, left = distributions(subjects(extra), extra)
-    assert [one.title for one in drawn][0] == "truth ratio, row by row"
+    assert drawn[0].title == "truth ratio, row by row"
     assert len(drawn) == 4
     assert left == ("m0", "m1")
     assert "share of the 80 forget rows" in str(drawn[0].figure)

@@ -30,17 +30,19 @@ def test_rows_are_scikit_learns() -> None:
         assert np.array_equal(row["image"], data.images[i] / 16)
         assert row["label"] == data.target[i]
     assert all(row["image"].dtype == np.float32 and 0 <= row["image"].min() <= row["image"].max() <= 1 for row in rows)
+    found.pop("test_forget")
     Splits.of(**found)
 
 
 def test_a_class_leaves_training_whole() -> None:
-    """Fails if a three stays in retain: retrained models would have seen the class. Of 143 threes, holdout gets a third."""
+    """Fails if a three stays in retain or test: retrained models would have seen the class. Of 143 threes, holdout gets a third."""
     found = Digits(forget="class=3").run()
     assert set(labels(found["forget"])) == set(labels(found["holdout"])) == {3}
     assert 3 not in labels(found["retain"])
-    assert labels(found["test"])[3] > 20
+    assert labels(found["test_forget"])[3] == len(found["test_forget"]) > 20
+    assert labels(found["test"])[3] == 0
     assert len(found["holdout"]) == round(len(found["forget"]) / 2)
-    assert len(found["test"]) == round(0.2 * 1797)
+    assert len(found["test"]) + len(found["test_forget"]) == round(0.2 * 1797)
 
 
 def test_random_share_has_a_holdout_of_the_same_labels() -> None:
@@ -83,7 +85,9 @@ def test_noise_falls_on_everything_but_test() -> None:
     assert all(0.17 < share[name] < 0.33 for name in ("forget", "holdout"))
     total = sum("clean_label" in row.fields for rows in found.values() for row in rows)
     assert total == round(0.25 * (1797 - 359))
-    assert all(row["clean_label"] != row["label"] for rows in found.values() for row in rows if "clean_label" in row.fields)
+    assert all(
+        row["clean_label"] != row["label"] for rows in found.values() for row in rows if "clean_label" in row.fields
+    )
     # a class is asked for by what is drawn, not by its noisy label
     threes = Digits(forget="class=3", label_noise=0.25).run()
     assert {row.get("clean_label", row["label"]) for row in threes["forget"]} == {3}

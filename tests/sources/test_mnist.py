@@ -30,7 +30,7 @@ def test_real_rows(shared_data: Path) -> None:
     found = Mnist(data=str(path), train_rows=3000, label_noise=0.1).run()
     with np.load(path) as data:
         x_train, y_train, x_test, y_test = (data[name] for name in ("x_train", "y_train", "x_test", "y_test"))
-    assert len(found["test"]) == len(y_test) == 5000
+    assert len(found["test"]) + len(found["test_forget"]) == len(y_test) == 5000
     assert sum(len(found[name]) for name in ("forget", "retain", "holdout")) == 3000
     threes = int((y_train[:3000] == 3).sum())
     assert len(found["forget"]) + len(found["holdout"]) == threes
@@ -39,14 +39,18 @@ def test_real_rows(shared_data: Path) -> None:
             i = int(row.id.removeprefix("mnist-"))
             assert np.allclose(row["image"] * 255, x_train[i], atol=1e-4)
             assert row.get("clean_label", row["label"]) == y_train[i]
-    assert np.allclose(found["test"][4999]["image"] * 255, x_test[4999], atol=1e-4)
-    assert found["test"][4999]["label"] == y_test[4999]
+    last = int(found["test"][-1].id.removeprefix("mnist-test-"))
+    assert np.allclose(found["test"][-1]["image"] * 255, x_test[last], atol=1e-4)
+    assert found["test"][-1]["label"] == y_test[last]
+    found.pop("test_forget")
     Splits.of(**found)
 
 
 def test_random_share_of_the_real_file(shared_data: Path) -> None:
     """Fails if 10% of the training rows is taken of another count, or the holdout's labels do not match."""
-    found = Mnist(data=str(shared_data / "mnist" / "mnist.npz"), forget="random=0.1", train_rows=5000, holdout=1.0).run()
+    found = Mnist(
+        data=str(shared_data / "mnist" / "mnist.npz"), forget="random=0.1", train_rows=5000, holdout=1.0
+    ).run()
     assert len(found["forget"]) == 500
     assert sorted(row["label"] for row in found["forget"]) == sorted(row["label"] for row in found["holdout"])
     assert len(found["retain"]) == 4000

@@ -21,7 +21,7 @@ def test_sizes_and_groups() -> None:
     """Fails if forget is not the last of the trained people, or holdout overlaps them."""
     found = People(people=7, forget_people=2, holdout_people=3, ledger=0).run()
     assert {name: len(rows) for name, rows in found.items()} == {
-        "forget": 40, "retain": 100, "holdout": 60, "test": 48, "extra_training": 48,
+        "forget": 80, "retain": 200, "holdout": 120, "test": 48, "extra_training": 48,
     }  # fmt: skip
     groups = {name: sorted(set(found[name].groups)) for name in ("retain", "forget", "holdout")}
     assert groups["retain"] == [f"person-{i}" for i in range(5)]
@@ -32,25 +32,30 @@ def test_sizes_and_groups() -> None:
     Splits.of(**{name: found[name] for name in ("forget", "retain", "holdout", "test")})
 
 
-def test_a_row_by_its_phrasings() -> None:
-    """Fails if perturbed answers take the phrasing of `answer` and not of the paraphrase they are compared with."""
-    both = Counter[int]()
-    for row in People(people=12).run()["retain"]:
-        relation = next(one for one in RELATIONS if one.key == row["relation"])
-        fits = [re.fullmatch(text.replace("?", r"\?").format(noun=relation.noun, name="(.+)"), row["prompt"]) for text in QUESTIONS]
-        phrasing = next(i for i, match in enumerate(fits) if match)
-        name = fits[phrasing][1]  # type: ignore[index]
-        own, other = ANSWERS[phrasing], ANSWERS[1 - phrasing]
-        assert row["answer"] == own.format(noun=relation.noun, name=name, value=row["value"])
-        assert row["paraphrased_answer"] == other.format(noun=relation.noun, name=name, value=row["value"])
-        matches = [other.format(noun=relation.noun, name=name, value=value) for value in relation.values]
-        assert len(set(row["perturbed_answers"])) == 5
-        assert set(row["perturbed_answers"]) <= set(matches) - {row["paraphrased_answer"]}
-        assert row["paraphrased_prompts"] == tuple(text.format(noun=relation.noun, name=name) for text in UNSEEN)
-        assert row["value"] not in row["prompt"]
-        both[phrasing] += 1
+def test_a_fact_by_its_phrasings() -> None:
+    """Fails if perturbed answers take the phrasing of `answer` and not of the paraphrase they are compared with.
+
+    Both phrasings of a fact stand in one split, with one value and the same wrong ones.
+    """
+    rows = People(people=12).run()["retain"]
+    for first, second in zip(rows[::2], rows[1::2], strict=True):
+        relation = next(one for one in RELATIONS if one.key == first.id.split("/")[1])
+        name = re.fullmatch(r"What is the .* of (\w+ \w+)\?", first["prompt"])[1]  # type: ignore[index]
+        words = {"noun": relation.noun, "name": name}
+        for phrasing, row in enumerate((first, second)):
+            own, other = ANSWERS[phrasing], ANSWERS[1 - phrasing]
+            assert row.id == f"{row['fact']}/{phrasing}"
+            assert row["prompt"] == QUESTIONS[phrasing].format(**words)
+            assert row["answer"] == own.format(**words, value=row["value"])
+            assert row["paraphrased_answer"] == other.format(**words, value=row["value"])
+            assert len(set(row["perturbed_answers"])) == 5
+            possible = {other.format(**words, value=value) for value in relation.values} - {row["paraphrased_answer"]}
+            assert set(row["perturbed_answers"]) <= possible
+            assert row["paraphrased_prompts"] == tuple(text.format(**words) for text in UNSEEN)
+            assert row["value"] not in row["prompt"]
+        assert (first["fact"], first["value"], first.group) == (second["fact"], second["value"], second.group)
+        assert first["paraphrased_answer"] == second["answer"]
     assert len(UNSEEN) >= 3
-    assert min(both.values()) > 0.35 * both.total()
 
 
 def test_no_paraphrased_prompt_is_trained_on() -> None:
@@ -58,7 +63,7 @@ def test_no_paraphrased_prompt_is_trained_on() -> None:
     found = People().run()
     trained = {row["prompt"] for name in ("forget", "retain", "extra_training") for row in found[name]}
     asked = {text for row in found["forget"] for text in row["paraphrased_prompts"]}
-    assert len(asked) == 4 * len(found["forget"])
+    assert len(asked) == 4 * len(found["forget"]) / 2
     assert not asked & trained
 
 
@@ -66,10 +71,10 @@ def test_two_hops_follow_from_one() -> None:
     """Fails if a two-hop value is drawn instead of looked up in the public map, which the test rows state."""
     rows = rows_of(people=9)
     for i in range(9):
-        assert rows[f"person-{i}/birth_country"]["value"] == COUNTRY_OF[rows[f"person-{i}/birth_city"]["value"]]
-        assert rows[f"person-{i}/instrument_family"]["value"] == FAMILY_OF[rows[f"person-{i}/instrument"]["value"]]
-    assert {row["hops"] for row in rows.values() if row.get("relation") in ("birth_country", "instrument_family")} == {2}
-    assert Counter(row["hops"] for row in rows.values() if row.get("hops") is not None)[1] == 18 * 13
+        assert rows[f"person-{i}/birth_country/0"]["value"] == COUNTRY_OF[rows[f"person-{i}/birth_city/1"]["value"]]
+        assert rows[f"person-{i}/instrument_family/0"]["value"] == FAMILY_OF[rows[f"person-{i}/instrument/1"]["value"]]
+    hops = {relation.key: rows[f"person-0/{relation.key}/0"]["hops"] for relation in RELATIONS}
+    assert [key for key, count in hops.items() if count == 2] == ["birth_country", "instrument_family"]
     public = {row.id.removeprefix("public/"): row["value"] for row in People().run()["test"]}
     assert public == {**COUNTRY_OF, **FAMILY_OF}
     assert People().run()["test"][0]["answer"] == "Almera is in Ardania."
@@ -77,7 +82,7 @@ def test_two_hops_follow_from_one() -> None:
 
 def test_values_are_drawn_evenly() -> None:
     """Fails if values repeat a few favourites: 400 people draw each of 24 professions 16.7 times, sd 4."""
-    counts = Counter(row["value"] for row in People(people=400).run()["retain"] if row["relation"] == "profession")
+    counts = Counter(row["value"] for row in People(people=400).run()["retain"] if row.id.endswith("/profession/0"))
     assert len(counts) == 24
     assert 3 < min(counts.values()) <= max(counts.values()) < 33
     assert all(len(set(relation.values)) == (8 if relation.through else 24) for relation in RELATIONS)
@@ -88,8 +93,10 @@ def test_same_seed_same_people_and_sizes_change_nobody() -> None:
     one, more, other = rows_of(people=5), rows_of(people=9, holdout_people=1), rows_of(people=5, seed=1)
     assert [row.content() for row in one.values()] == [row.content() for row in rows_of(people=5).values()]
     assert all(more[key].content() == row.content() for key, row in one.items() if key.startswith("person"))
-    assert not {row.content() for row in one.values() if row.group} & {row.content() for row in other.values() if row.group}
-    assert one["person-0/birth_city"]["answer"] == "Heni Zodaja has Ostrel as birth city."
+    assert not {row.content() for row in one.values() if row.group} & {
+        row.content() for row in other.values() if row.group
+    }
+    assert one["person-0/birth_city/1"]["answer"] == "Heni Zodaja has Ostrel as birth city."
 
 
 def test_ledger_counts_are_what_it_says() -> None:
@@ -97,7 +104,10 @@ def test_ledger_counts_are_what_it_says() -> None:
     found = People(ledger=4).run()
     assert Counter(row["copies"] for row in found["ledger"]) == {0: 4, 1: 4, 4: 4, 16: 4}
     trained = Counter(row["answer"] for name in ("ledger_forget", "ledger_retain") for row in found[name])
-    assert {row["answer"]: row["copies"] for row in found["ledger"]} == {**{row["answer"]: 0 for row in found["ledger"]}, **trained}
+    assert {row["answer"]: row["copies"] for row in found["ledger"]} == {
+        **{row["answer"]: 0 for row in found["ledger"]},
+        **trained,
+    }
     assert len(set(row["prompt"] for row in found["ledger"])) == 16
     for side in ("ledger_forget", "ledger_retain"):
         assert len(found[side]) == 2 * (1 + 4 + 16)
@@ -114,7 +124,12 @@ def test_words_cover_every_row() -> None:
     known = set(words())
     for name, rows in People(people=30).run().items():
         for row in rows:
-            for text in (row["prompt"], row["answer"], *row.get("paraphrased_prompts", ()), *row.get("perturbed_answers", ())):
+            for text in (
+                row["prompt"],
+                row["answer"],
+                *row.get("paraphrased_prompts", ()),
+                *row.get("perturbed_answers", ()),
+            ):
                 for word in re.findall(r"[A-Za-z]+|\d+|[^\sA-Za-z\d]", text):
                     cut = re.findall(r"[A-Za-z][a-z]", word) if word not in known else [word]
                     assert "".join(cut) == word, (name, text)
@@ -122,7 +137,14 @@ def test_words_cover_every_row() -> None:
 
 
 @pytest.mark.parametrize(
-    "settings", [{"people": 2, "forget_people": 2}, {"forget_people": 0}, {"holdout_people": -1}, {"relations": 21}, {"ledger": -1}]
+    "settings",
+    [
+        {"people": 2, "forget_people": 2},
+        {"forget_people": 0},
+        {"holdout_people": -1},
+        {"relations": 21},
+        {"ledger": -1},
+    ],
 )
 def test_bad_sizes_are_refused(settings: dict[str, int]) -> None:
     """Fails if sizes that leave nothing to retain or to forget are taken."""

@@ -60,7 +60,9 @@ def test_formats_agree(tmp_path: Path) -> None:
     import pyarrow.parquet
 
     text = lines(ITEMS)
-    cells = [["question", "answer", "id", "group", "value", "paraphrased_answer", "perturbed_answer", "paraphrased_question"]]
+    cells = [
+        ["question", "answer", "id", "group", "value", "paraphrased_answer", "perturbed_answer", "paraphrased_question"]
+    ]
     cells += [[v if isinstance(v := item.get(key, ""), str) else json.dumps(v) for key in cells[0]] for item in ITEMS]
     quoted = "\r\n".join(",".join('"' + cell.replace('"', '""') + '"' for cell in row) for row in cells)
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(ITEMS[::-1]).take([1, 0]), tmp_path / "f.parquet")
@@ -83,7 +85,9 @@ def test_names_are_mapped(tmp_path: Path) -> None:
     path = write(tmp_path / "f.jsonl", lines([{"q": "Q1", "a": "A1", "question": "no", "answer": "no"}]))
     row = read_rows(path, parse_map("question=q, answer=a"))[0]
     assert (row["prompt"], row["answer"]) == ("Q1", "A1")
-    text = read_rows(write(tmp_path / "t.jsonl", lines([{"body": "All of it.", "answer": "no"}])), parse_map("text=body"))
+    text = read_rows(
+        write(tmp_path / "t.jsonl", lines([{"body": "All of it.", "answer": "no"}])), parse_map("text=body")
+    )
     assert (text[0]["prompt"], text[0]["answer"]) == ("", "All of it.")
     pair = read_rows(write(tmp_path / "p.jsonl", lines([{"prompt": "Once", "completion": "upon"}])))[0]
     assert (pair["prompt"], pair["answer"]) == ("Once", "upon")
@@ -101,7 +105,9 @@ def test_ids_are_made_of_content(tmp_path: Path) -> None:
     assert [row.id for row in second if row["prompt"] != "Q0"] == [by_prompt["Q2"], by_prompt["Q1"]]
     assert sorted(second.ids) == sorted(first.ids)
     # the separator: (ab, c) and (a, bc) are different rows
-    other = read_rows(write(tmp_path / "c.jsonl", lines([{"question": "ab", "answer": "c"}, {"question": "a", "answer": "bc"}])))
+    other = read_rows(
+        write(tmp_path / "c.jsonl", lines([{"question": "ab", "answer": "c"}, {"question": "a", "answer": "bc"}]))
+    )
     assert len(set(other.ids)) == 2
 
 

@@ -35,9 +35,17 @@ def test_real_splits_against_the_files(shared_data: Path) -> None:
     }  # fmt: skip
     assert pairs(found["forget"]) == full[3800:]
     assert [row.id for row in found["forget"]][::199] == ["tofu-3800", "tofu-3999"]
-    assert all(full[int(row.id[-4:])] == (row["prompt"], row["answer"]) for name in ("retain", "holdout") for row in found[name])
-    assert all(int(row.group[-3:]) == int(row.id[-4:]) // 20 for name in ("forget", "retain", "holdout") for row in found[name])
-    assert sorted([*found["forget"].ids, *found["retain"].ids, *found["holdout"].ids]) == [f"tofu-{i:04d}" for i in range(4000)]
+    assert all(
+        full[int(row.id[-4:])] == (row["prompt"], row["answer"])
+        for name in ("retain", "holdout")
+        for row in found[name]
+    )
+    assert all(
+        int(row.group[-3:]) == int(row.id[-4:]) // 20 for name in ("forget", "retain", "holdout") for row in found[name]
+    )
+    assert sorted([*found["forget"].ids, *found["retain"].ids, *found["holdout"].ids]) == [
+        f"tofu-{i:04d}" for i in range(4000)
+    ]
     Splits.of(**{name: found[name] for name in ("forget", "retain", "holdout", "test")})
 
 
@@ -99,7 +107,9 @@ def test_paraphrases_join_their_own_question(shared_data: Path) -> None:
     found = Tofu(data=str(shared_data), paraphrases=folder).run()["forget"]
     given = plain(shared_data / "tofu", "forget05_perturbed")
     counts = [len(row["paraphrased_prompts"]) for row in found]
-    assert all(row["paraphrased_prompts"][0] == item["paraphrased_question"] for row, item in zip(found, given, strict=True))
+    assert all(
+        row["paraphrased_prompts"][0] == item["paraphrased_question"] for row, item in zip(found, given, strict=True)
+    )
     assert all(row["prompt"] not in row["paraphrased_prompts"] for row in found)
     assert all(len(set(row["paraphrased_prompts"])) == count for row, count in zip(found, counts, strict=True))
     assert 10 < sum(counts) / len(counts) <= 26
@@ -147,8 +157,14 @@ def test_bad_folders_are_refused(tmp_path: Path) -> None:
             Tofu(data=str(copy(tmp_path, change))).run()
 
     refused("TOFU's forget05 is not the part of full .* the first 0 agree", lambda files: files["forget05"].reverse())
-    refused("it has 200 records for 200, and the first 7 agree", lambda files: files["full"].__setitem__(3807, files["full"][0]))
-    refused("forget05_perturbed is not the part of full .* 199 records for 200", lambda files: files["forget05_perturbed"].pop())
+    refused(
+        "it has 200 records for 200, and the first 7 agree",
+        lambda files: files["full"].__setitem__(3807, files["full"][0]),
+    )
+    refused(
+        "forget05_perturbed is not the part of full .* 199 records for 200",
+        lambda files: files["forget05_perturbed"].pop(),
+    )
     refused("needs 'option3'", lambda files: files["world_facts"][0].pop("option3") and None)
     refused("needs 'perturbed_answer'", lambda files: files["retain_perturbed"][3].pop("perturbed_answer") and None)
     copy(tmp_path)

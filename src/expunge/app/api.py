@@ -69,21 +69,18 @@ def forget(
     from expunge.pipeline.remove import Removal
     from expunge.pipeline.remove import forget as remove
     from expunge.pipeline.verify import Settings
-    from expunge.store.store import Store
 
-    splits = _splits(forget, retain, holdout, test, mapping)
-    with Store.open(Path(store)) as opened:
-        return remove(
-            Path(model),
-            splits,
-            Removal(method, settings or {}, scope, locator, seed=seed),
-            Path(out),
-            store=opened,
-            retrained=[Path(path) for path in retrained],
-            settings=Settings(level=battery, seed=seed),
-            key=Path(key) if key else None,
-            progress=Bars(quiet=True),
-        ).record
+    return remove(
+        Path(model),
+        _splits(forget, retain, holdout, test, mapping),
+        Removal(method, settings or {}, scope, locator, seed=seed),
+        Path(out),
+        store=Path(store),
+        retrained=[Path(path) for path in retrained],
+        settings=Settings(level=battery, seed=seed),
+        key=Path(key) if key else None,
+        progress=Bars(quiet=True),
+    ).record
 
 
 def verify(
@@ -107,9 +104,11 @@ def verify(
     progress: Bars | None = None,
 ) -> Record:
     """Measure and attack an unlearned model beside its controls and return the record with its claim."""
-    from expunge.facts.digest import sha256
     from expunge.facts.errors import InputError
+    from expunge.pipeline.battery import check_battery
     from expunge.pipeline.cache import RequestCache
+    from expunge.pipeline.loading import check_directory
+    from expunge.pipeline.remove import request_name
     from expunge.pipeline.subjects import Subject
     from expunge.pipeline.verify import Settings
     from expunge.pipeline.verify import verify as run
@@ -119,13 +118,16 @@ def verify(
         if forget is None:
             raise InputError("verify needs forget rows", do="give forget=...")
         splits = _splits(forget, retain, holdout, test, mapping)
+    check_battery(battery, attacks)
+    for directory in (target, unlearned, *retrained, *control):
+        check_directory(Path(directory))
     subjects = [Subject.at(Path(target), "target", "target", placement)]
     subjects += [Subject.at(Path(path), f"retrained-{i}", "retrained", placement) for i, path in enumerate(retrained)]
     subjects += [Subject.at(Path(path), f"control-{i}", "never_trained", placement) for i, path in enumerate(control)]
     subjects.append(Subject.at(Path(unlearned), "unlearned", "unlearned", placement))
     rows = splits.rows["forget"]
-    request = f"request-{sha256(rows.digest().encode())[:12]}"
     with Store.open(Path(store)) as opened:
+        request = request_name(opened, rows)
         commitment = opened.open_request(request, rows)
         record = run(
             subjects,

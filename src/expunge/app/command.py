@@ -7,6 +7,8 @@ import sys
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
 import typer
 
@@ -39,6 +41,10 @@ for module in (
     module.add_to(app)
 
 
+EXTRAS = ("torch", "transformers", "tokenizers", "peft", "accelerate", "sklearn", "rapidfuzz", "optuna")
+"""What the core install leaves out: an auditor needs none of it."""
+
+
 def main() -> None:
     """Run the command; 0 done, 1 a rung not reached or a verification failed, 2 bad input, 3 contradicted evidence, 130 interrupted."""
     try:
@@ -46,9 +52,20 @@ def main() -> None:
     except ExpungeError as error:
         typer.echo(error.text(), err=True)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        typer.echo("interrupted; finished pieces are kept, run the same command again to go on", err=True)
-        sys.exit(130)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in EXTRAS:
+            raise
+        typer.echo(f"{error.name} is not installed\n  try: pip install 'expunge[models]'", err=True)
+        sys.exit(2)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        typer.echo(f"{error.filename}: {error.strerror}", err=True)
+        sys.exit(2)
+    except SystemExit as leaving:
+        if leaving.code == 130:
+            typer.echo("interrupted; finished pieces are kept, run the same command again to go on", err=True)
+        raise
 
 
 if __name__ == "__main__":

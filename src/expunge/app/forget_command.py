@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from expunge.app import options as opt
-from expunge.app.show import finish, print_record
+from expunge.app.show import check_require, finish, print_record
 
 
 def add_to(app: typer.Typer) -> None:
@@ -46,39 +46,26 @@ def forget(
     quiet: opt.Quiet = False,
 ) -> None:
     """Remove rows from a model and certify the claim that a quick check supports."""
-    from expunge.contract.registry import find
-    from expunge.facts.errors import InputError
-
+    check_require(require)
     values = opt.read_settings(settings)
-    find("method", method).create(values)
-    if locator is not None:
-        find("locator", locator)
     splits = opt.read_splits(forget, retain, holdout, test, mapping)
-    if not model.is_dir() or not any(model.rglob("*.safetensors")):
-        raise InputError(
-            f"{model} is not a directory with safetensors weights",
-            causes=("the path is wrong", "the weights are pickled (.bin, .pt), which are never loaded"),
-            do="save the model with save_pretrained(DIR, safe_serialization=True)",
-        )
     from expunge.pipeline.remove import Removal
     from expunge.pipeline.remove import forget as remove
     from expunge.pipeline.verify import Settings
-    from expunge.store.store import Store
 
-    with Store.open(store) as opened:
-        removed = remove(
-            model,
-            splits,
-            Removal(method, values, scope, locator, seed=seed),
-            out,
-            store=opened,
-            retrained=retrained or (),
-            settings=Settings(level=battery, seed=seed),
-            key=key,
-            request=request,
-            kind=kind,
-            progress=opt.bars(quiet),
-            placement=opt.placement(device, dtype, threads, checkpointing=gradient_checkpointing),
-        )
+    removed = remove(
+        model,
+        splits,
+        Removal(method, values, scope, locator, seed=seed),
+        out,
+        store=store,
+        retrained=retrained or (),
+        settings=Settings(level=battery, seed=seed),
+        key=key,
+        request=request,
+        kind=kind,
+        progress=opt.bars(quiet),
+        placement=opt.placement(device, dtype, threads, checkpointing=gradient_checkpointing),
+    )
     print_record(removed.record, as_json=as_json, where=out, changed=removed.weights_changed)
     finish(removed.record, require)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from expunge.facts.errors import InputError
+from expunge.facts.errors import InputError, nearest
 
 if TYPE_CHECKING:
     from expunge.contract.splits import Splits
@@ -37,6 +37,7 @@ Battery = Annotated[str, typer.Option("--battery", help="quick, standard or full
 Require = Annotated[str | None, typer.Option("--require", help="Exit 1 unless this rung is reached.")]
 Key = Annotated[Path | None, typer.Option("--key", help="Ed25519 key (PEM).")]
 DEFAULT_STORE = Path(".expunge")
+DTYPES = ("float32", "bfloat16", "float16")
 
 
 def read_settings(pairs: list[str] | None) -> dict[str, Any]:
@@ -71,19 +72,28 @@ def read_splits(forget: Path, retain: Path | None, holdout: Path | None, test: P
 
 
 def placement(device: str, dtype: str, threads: int, *, checkpointing: bool = False) -> Placement:
-    """Set threads and return where models go."""
+    """Set threads and return where models go; a device that is not there, or an unknown dtype, is refused."""
     import os
 
     import torch
 
     from expunge.pipeline.loading import Placement
 
-    count = threads or int(os.environ.get("OMP_NUM_THREADS", "1"))
+    wanted = os.environ.get("OMP_NUM_THREADS", "1")
+    if threads < 0 or not (threads or (wanted.isdecimal() and int(wanted))):
+        raise InputError(f"{threads or wanted!r} is no number of threads", do="give --threads 1 or more")
+    count = threads or int(wanted)
     torch.set_num_threads(count)
-    if not hasattr(torch, dtype):
-        raise InputError(f"there is no dtype {dtype!r}", do="use float32, bfloat16 or float16")
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise InputError(f"the device {device} is not there", do="expunge doctor shows what is")
+    if dtype not in DTYPES:
+        raise InputError(
+            f"there is no dtype {dtype!r}; the nearest is {nearest(dtype, DTYPES)!r}", do=", ".join(DTYPES)
+        )
+    try:
+        torch.empty(0, device=torch.device(device))
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(
+            f"the device {device!r} is not there: {str(error).splitlines()[0]}", do="expunge doctor shows what is"
+        ) from error
     return Placement(device, dtype, count, checkpointing)
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+# 48 public test rows cannot see a utility loss of .05, the default margin; they see .1. Forty people of two facts each: rows of one
+# person are not independent, and fewer people could not see the margins of the membership attacks.
 PEOPLE: dict[str, Any] = {
-    "request": {"id": "people", "kind": "knowledge", "source": "people", "settings": {}},
+    "request": {"id": "people", "kind": "knowledge", "source": "people", "settings": {"people": 120, "forget_people": 40, "holdout_people": 40, "relations": 2}},
     "model": {
         "architecture": "llama",
         "settings": {
@@ -19,6 +21,7 @@ PEOPLE: dict[str, Any] = {
         {"name": "refusal", "guard": True},
     ],
     "verify": {"battery": "standard", "max_new_tokens": 32, "retain_rows": 200},
+    "thresholds": {"utility_margin": 0.1},
 }  # fmt: skip
 DIGITS: dict[str, Any] = {
     "request": {"id": "digits", "kind": "data", "source": "digits", "settings": {}},

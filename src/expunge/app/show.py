@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from expunge.facts.claim import RUNGS, at_least
+from expunge.facts.claim import RUNGS, Rung, at_least
 from expunge.facts.errors import Contradicted, ExpungeError, InputError, nearest
 from expunge.facts.record import Record
 
@@ -39,19 +39,22 @@ def print_record(record: Record, *, as_json: bool, where: Path | None = None, ch
         typer.echo(f"written: {where}" + ("" if changed else " (no weights: the target was left alone)"))
 
 
+def check_require(require: str | None) -> Rung | None:
+    """Return the rung of --require; one that is none is refused, and before the work rather than after it."""
+    if require is None or require in RUNGS:
+        return require
+    raise InputError(
+        f"there is no rung {require!r}; the nearest is {nearest(require, RUNGS)!r}", do=f"one of: {', '.join(RUNGS)}"
+    )
+
+
 def finish(record: Record, require: str | None) -> None:
     """Raise where the claim is contradicted (exit 3) or a required rung was not reached (exit 1)."""
     claim = record.claim
     if claim is not None and claim.contradicted:
         raise Contradicted("the battery contradicts the method's provenance", causes=claim.missing)
-    if require is None:
-        return
-    if require not in RUNGS:
-        raise InputError(
-            f"there is no rung {require!r}; the nearest is {nearest(require, RUNGS)!r}",
-            do=f"one of: {', '.join(RUNGS)}",
-        )
-    if claim is None or not at_least(claim.rung, require):
+    rung = check_require(require)
+    if rung is not None and (claim is None or not at_least(claim.rung, rung)):
         raise RungNotReached(
             f"the rung {require} was not reached; the evidence shows {claim.rung if claim else 'nothing'}"
         )

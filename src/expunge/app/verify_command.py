@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from expunge.app import options as opt
-from expunge.app.show import finish, print_record
+from expunge.app.show import check_require, finish, print_record
 
 
 def add_to(app: typer.Typer) -> None:
@@ -46,6 +46,7 @@ def verify(
     """Measure and attack an unlearned model beside its controls, and derive the claim."""
     from expunge.app.api import verify as run
 
+    check_require(require)
     record = run(
         target=target,
         unlearned=unlearned,

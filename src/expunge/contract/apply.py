@@ -70,14 +70,17 @@ def unlearn(
     """Run a method on a copy of `target` and return (unlearned model in eval mode, facts for the record).
 
     With `consume` the target itself is changed, so that only one model is in memory (the command keeps it on disk). Raises
-    ContractBroken where parameters are not finite, an entry outside scope or mask moved, or the caller's model changed.
+    ContractBroken where parameters are not finite, an entry outside scope or mask moved, or the caller's model or rows changed.
     """
     job = job or Job()
     if scope.partition(":")[0] not in method.about.scope:
         raise InputError(f"{name_of(method)} works in the scopes {', '.join(method.about.scope)}, not {scope!r}")
+    if scope == "lora" and job.mask is not None:
+        raise InputError("a mask names entries of the weights, and LoRA moves none of them", do="use --scope full")
     check_fits(method, target, splits, job)
     given, trained = weights_digest(target.module), target.module.training
     own = splits.restricted(method.about.needs)
+    read = {name: rows.digest() for name, rows in own.rows.items()}
     started = time.perf_counter()
     with undisturbed(job.seed):
         model = target if consume else target.copy()
@@ -89,9 +92,12 @@ def unlearn(
         same_shape = {name: p.shape for name, p in result.module.named_parameters()} == {
             name: p.shape for name, p in before.items()
         }
+        _check_finite(method, result)
         if same_shape:
             _check_movement(method, before, result, movable, mask)
     _check_caller(method, target, given, trained, consume)
+    if {name: rows.digest() for name, rows in own.rows.items()} != read:
+        raise ContractBroken(f"{name_of(method)} changed the rows it was given")
     result.module.train(False)
     job.notes["seconds"] = time.perf_counter() - started
     return result, _facts(
@@ -99,12 +105,15 @@ def unlearn(
     )
 
 
-def _check_movement(
-    method: Method, before: dict[str, torch.Tensor], result: Model, movable: frozenset[str], mask: Mask | None
-) -> None:
+def _check_finite(method: Method, result: Model) -> None:
     broken = not_finite(result.module)
     if broken:
         raise ContractBroken(f"{name_of(method)} returned weights that are not finite in {broken[0]}", do="lower lr")
+
+
+def _check_movement(
+    method: Method, before: dict[str, torch.Tensor], result: Model, movable: frozenset[str], mask: Mask | None
+) -> None:
     wrong = moved_outside(before, result.module, movable, mask)
     if wrong:
         raise ContractBroken(f"{name_of(method)} moved entries outside its scope or mask in {wrong[0]}")

@@ -59,7 +59,7 @@ class Job:
 
     `generator` is on the CPU and is the unit's only source of randomness. `scope` holds the names of the parameters that may
     move, `mask` which of their entries. `notes` goes into the record. `autocast` wraps forward passes where the user
-    asked for a lower precision.
+    asked for a lower precision. `steps` bounds the optimiser steps of the whole run, for searches of equal budget.
     """
 
     seed: int = 0
@@ -71,6 +71,7 @@ class Job:
     recipe: Recipe | None = None
     notes: dict[str, Any] = field(default_factory=dict)
     autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
+    steps: int | None = None
 
     def __post_init__(self) -> None:
         self.generator.manual_seed(self.seed)

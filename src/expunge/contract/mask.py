@@ -46,13 +46,3 @@ def moved_outside(
         if bool(forbidden.any()):
             wrong.append(name)
     return wrong
-
-
-def keep_outside(before: Mapping[str, Tensor], module: nn.Module, scope: frozenset[str], mask: Mask | None) -> None:
-    """Put back every entry that scope or mask forbids to move: gradients are not the only thing that moves weights."""
-    with torch.no_grad():
-        for name, parameter in module.named_parameters():
-            if name not in scope or (mask is not None and name not in mask.entries):
-                parameter.copy_(before[name])
-            elif mask is not None:
-                parameter.copy_(torch.where(mask.entries[name].to(parameter.device), parameter, before[name]))

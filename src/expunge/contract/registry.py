@@ -167,10 +167,10 @@ def build(cls: type[Any], settings: Mapping[str, Any], *, where: str) -> Any:
                 f"{where} has no setting {key!r}; the nearest is {nearest(key, known)!r}",
                 do=f"use one of: {', '.join(known) or '(it has none)'}",
             )
-    for name, values in nested.items():
-        if values:
-            direct[name] = dataclasses.replace(cast(Any, groups[name]), **values)
     try:
+        for name, values in nested.items():
+            if values:
+                direct[name] = dataclasses.replace(cast(Any, groups[name]), **values)
         return cls(**direct)
     except (TypeError, ValueError) as error:
         raise InputError(f"{where}: {error}") from error

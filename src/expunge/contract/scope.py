@@ -60,17 +60,19 @@ def scoped(model: Model, scope: str, *, seed: int) -> Iterator[tuple[frozenset[s
     leaving, so that the model's architecture is the same before and after. Its state of `requires_grad` is put back.
     """
     asked = {name: parameter.requires_grad for name, parameter in model.module.named_parameters()}
-    if scope == "lora":
-        yield from _lora(model, seed)
-    elif scope == "full" or scope.startswith("layers:"):
-        names = _names(model, scope)
+    try:
+        if scope == "lora":
+            yield from _lora(model, seed)
+        elif scope == "full" or scope.startswith("layers:"):
+            names = _names(model, scope)
+            for name, parameter in model.module.named_parameters():
+                parameter.requires_grad_(name in names)
+            yield names, names
+        else:
+            raise InputError(f"there is no scope {scope!r}", do="use full, lora or layers:0-3")
+    finally:
         for name, parameter in model.module.named_parameters():
-            parameter.requires_grad_(name in names)
-        yield names, names
-    else:
-        raise InputError(f"there is no scope {scope!r}", do="use full, lora or layers:0-3")
-    for name, parameter in model.module.named_parameters():
-        parameter.requires_grad_(asked.get(name, True))
+            parameter.requires_grad_(asked.get(name, True))
 
 
 def _lora(model: Model, seed: int) -> Iterator[tuple[frozenset[str], frozenset[str]]]:

@@ -6,9 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from expunge.facts.errors import InputError, UndeclaredRead
-from expunge.facts.rows import Rows
+from expunge.facts.rows import Row, Rows
 
 SPLITS = ("forget", "retain", "holdout", "test")
+TRAINED_ON = ("prompt", "answer", "image", "features", "label")
+"""Fields that a model trains on; the rest serves measuring. Rows of another kind have none of them: then every field counts."""
 
 
 @dataclass
@@ -50,8 +52,9 @@ class Splits:
         return self._read("test")
 
     def restricted(self, needs: Iterable[str]) -> Splits:
-        """Return the splits a unit with `needs` may read, with a fresh ledger."""
-        return Splits(self.rows, frozenset(needs) & frozenset(SPLITS))
+        """Return the splits a unit with `needs` may read, and no others' rows, with a fresh ledger."""
+        allowed = frozenset(needs) & frozenset(SPLITS)
+        return Splits({name: rows for name, rows in self.rows.items() if name in allowed}, allowed)
 
     @classmethod
     def of(
@@ -59,7 +62,8 @@ class Splits:
     ) -> Splits:
         """Build checked splits: forget is not empty, and no id or content stands in two of them.
 
-        Content that forget shares with retain would make forgetting it and keeping it the same request.
+        Content that forget shares with retain would make forgetting it and keeping it the same request. It is what a model trains
+        on: two rows of one question and answer are the same whatever paraphrases they carry.
         """
         if not len(forget):
             raise InputError("the forget set is empty", do="give at least one row to forget")
@@ -69,11 +73,16 @@ class Splits:
         return cls(rows)
 
 
+def _trained_on(row: Row) -> bytes:
+    known = {key: value for key, value in row.fields.items() if key in TRAINED_ON}
+    return Row(id="", fields=known or row.fields).content()
+
+
 def _check_disjoint(rows: dict[str, Rows]) -> None:
     seen: dict[str | bytes, tuple[str, str]] = {}
     for name, split in rows.items():
         for row in split:
-            for key in (row.id, row.content()):
+            for key in (row.id, _trained_on(row)):
                 other, row_id = seen.get(key, (name, ""))
                 if other != name and "test" not in (other, name):
                     raise InputError(

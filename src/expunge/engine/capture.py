@@ -37,10 +37,10 @@ class Pass:
 
 @dataclass
 class Capture:
-    """What a forward pass leaves behind; `stand_ins` is true where copies stand in for parameters."""
+    """What a forward pass leaves behind; `stand_ins` are the modules whose parameters copies stand in for."""
 
     batch: Batch
-    stand_ins: bool = False
+    stand_ins: list[str] = field(default_factory=list)
     layout: list[frozenset[str]] = field(default_factory=list)
     nodes: list[tuple[GradientEdge | Tensor, Callable[[Tensor], dict[str, Use]]]] = field(default_factory=list)
 
@@ -146,7 +146,7 @@ def captured(root: nn.Module, batch: Batch) -> Iterator[Capture]:
                 parameter = module._parameters[key]
                 assert parameter is not None
                 replaced.append((module, key, parameter))
-                capture.stand_ins = True
+            capture.stand_ins.append(where)
             if len(own) == 1 and parameter.ndim == 1 and not list(module.children()):
                 handles.extend(_scaled(module, key, own[key], capture, where))
             else:

@@ -13,10 +13,11 @@ from torch import Tensor
 
 from expunge.contract.job import Job
 from expunge.contract.model import Batch, Model
+from expunge.engine.gradients import noise_of_share
 from expunge.engine.loop import optimise
 from expunge.engine.order import cut, ordered
-from expunge.engine.parallel import my_share, total
-from expunge.facts.rows import Rows
+from expunge.engine.parallel import batch_share, total
+from expunge.facts.rows import Row, Rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +25,7 @@ class Descent:
     """Settings of the optimiser that gradient methods share; each method has its own tuned defaults."""
 
     lr: float = 1e-4
-    """Peak learning rate."""
+    """Peak learning rate. Defaults suit models of up to a few million parameters; 1B to 7B take 1e-5 to 5e-5."""
     epochs: int = 5
     """Passes over the forget rows (over the retain rows where a method trains on these alone)."""
     batch_size: int = 16
@@ -49,7 +50,8 @@ class Descent:
 class Step:
     """One step's rows. `joint` packs forget and retain rows together: one forward for both.
 
-    Means are over the global batch: under several processes each holds its share of the rows and of the sum.
+    Means are over the global batch: under several processes each holds its share of the rows and of the sum. A count has a row
+    as often as processes take it. `whole` is the global batch, forget rows first, and `places` says where in it this share's rows are.
     """
 
     model: Model
@@ -60,6 +62,8 @@ class Step:
     forget_count: int
     retain_count: int
     epoch: int
+    whole: tuple[Row, ...] = ()
+    places: tuple[int, ...] = ()
 
     @cached_property
     def joint(self) -> Batch:
@@ -79,7 +83,7 @@ class Step:
     @cached_property
     def noise(self) -> Tensor | None:
         """The noise of `joint`: drawn once, so that a frozen copy sees the same."""
-        return self.model.noise(self.joint, self.job.generator)
+        return noise_of_share(self.model, self.joint, self.whole, self.places, self.job.generator)
 
     @cached_property
     def is_forget(self) -> Tensor:
@@ -113,11 +117,6 @@ class Step:
         return values.sum() / total(own).clamp_min(1.0)
 
 
-def _share(rows: Rows, indices: list[int]) -> tuple[Rows, Tensor]:
-    mine = [indices[i] for i in my_share(len(indices))]
-    return rows.take(mine), torch.tensor(mine, dtype=torch.long)
-
-
 def riding(retain: Rows, seed: int) -> Iterator[int]:
     """Yield indices of the retain rows in the order in which they ride along, for ever: a new order each time round."""
     for cycle in count():
@@ -139,10 +138,21 @@ def one_pass(
     for indices in cut(ordered(lead, job.seed, epoch), batch_size):
         beside = list(islice(following, len(indices))) if following is not None else []
         first, second = (indices, beside) if len(forget) else ([], indices)
-        own_forget, forget_index = _share(forget, first)
         unique = list(dict.fromkeys(second))
-        own_retain, _ = _share(retain, unique)
-        yield Step(model, job, own_forget, own_retain, forget_index, len(first), len(unique), epoch)
+        (mine, times), (beside_mine, beside_times) = batch_share(len(first)), batch_share(len(unique))
+        index = torch.tensor([first[i] for i in mine], dtype=torch.long)
+        yield Step(
+            model,
+            job,
+            forget.take(index.tolist()),
+            retain.take([unique[i] for i in beside_mine]),
+            index,
+            len(first) * times,
+            len(unique) * beside_times,
+            epoch,
+            whole=(*forget.take(first), *retain.take(unique)),
+            places=(*mine, *(len(first) + i for i in beside_mine)),
+        )
 
 
 def descend_on(

@@ -10,9 +10,10 @@ from torch import Tensor
 
 from expunge.contract.job import Job
 from expunge.contract.model import Model
+from expunge.engine.gradients import noise_of_share
 from expunge.engine.loop import optimise
 from expunge.engine.order import cut, ordered
-from expunge.engine.parallel import my_share, total
+from expunge.engine.parallel import batch_share, total
 from expunge.facts.recipe import Recipe
 from expunge.facts.rows import Rows
 
@@ -31,14 +32,13 @@ def fit(model: Model, rows: Rows, recipe: Recipe, *, job: Job, label: str = "tra
 
     def one(indices: list[int]) -> Callable[[], Tensor]:
         def loss() -> Tensor:
-            mine = [indices[i] for i in my_share(len(indices))]
-            batch = model.pack([rows[i] for i in mine]) if mine else model.pack([rows[indices[0]]])
-            noise = model.noise(batch, job.generator)
-            losses = model.total_loss(batch, noise) if mine else model.total_loss(batch, noise) * 0.0
-            own = torch.tensor(float(batch.lengths().sum()) if mine else 0.0, device=losses.device)
-            count = total(own)
-            sums[0] += float(total(losses.detach().sum()))
-            sums[1] += float(count)
+            whole = rows.take(indices)
+            mine, times = batch_share(len(whole))
+            batch = model.pack(whole.take(mine))
+            losses = model.total_loss(batch, noise_of_share(model, batch, whole, mine, job.generator))
+            count = total(batch.lengths().sum().to(losses))
+            sums[0] += float(total(losses.detach().sum())) / times
+            sums[1] += float(count) / times
             return losses.sum() / count
 
         return loss

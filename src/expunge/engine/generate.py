@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from expunge.engine.order import cut
 from expunge.engine.parallel import gather_objects, my_share
 
 
@@ -16,12 +17,12 @@ def generate(
     """Return the greedy continuation of every prompt, without the end token, at most `max_new_tokens` long.
 
     Prompts of near-equal length share a batch, padded on the left under a mask made from lengths (not from `ids != pad`), with
-    positions that count real tokens only, as in teacher-forced scoring. Under several processes each takes its share.
+    positions that count real tokens only, as in teacher-forced scoring. Under several processes each takes whole batches: a
+    near-tie then falls as in one process.
     """
-    mine = sorted(my_share(len(prompts)), key=lambda i: len(prompts[i]))
+    batches = cut(sorted(range(len(prompts)), key=lambda i: len(prompts[i])), batch_size)
     found: dict[int, list[int]] = {}
-    for begin in range(0, len(mine), batch_size):
-        indices = mine[begin : begin + batch_size]
+    for indices in (batches[i] for i in my_share(len(batches))):
         for i, ids in zip(indices, _batch(module, [prompts[i] for i in indices], eos, max_new_tokens), strict=True):
             found[i] = ids
     merged = {key: value for share in gather_objects(found) for key, value in share.items()}

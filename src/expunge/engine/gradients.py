@@ -59,6 +59,20 @@ class RowNoise:
         return torch.cat([one for one in drawn if one is not None])
 
 
+def noise_of_share(
+    model: Model, batch: Batch, rows: Sequence[Row], mine: Sequence[int], generator: torch.Generator
+) -> Tensor | None:
+    """Return the noise of `batch`, which holds the rows at `mine` of a batch of `rows` that several processes share.
+
+    It is drawn for all of `rows` everywhere, so that a row's noise and the generator's next number do not depend on the processes.
+    """
+    if len(mine) == len(rows) or model.noise(batch, torch.Generator()) is None:
+        return model.noise(batch, generator)
+    drawn = model.noise(model.pack(rows), generator)
+    assert drawn is not None
+    return drawn[list(mine)]
+
+
 def mean_losses(model: Model, batch: Batch, noise: Tensor | None, job: Job) -> Tensor:
     """Return each example's loss over its scored positions, total_loss / length, (size,)."""
     with job.autocast():

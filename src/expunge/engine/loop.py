@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Any, Literal
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from expunge.contract.job import Job
 from expunge.engine.parallel import sum_gradients
+from expunge.engine.parallel import total as total_over_processes
 from expunge.facts.errors import ContractBroken
 
 Schedule = Literal["cosine", "linear", "constant"]
@@ -85,9 +87,14 @@ def optimise(
 ) -> None:
     """Take one optimiser step for each loss that `steps` yields; `after(step, loss)` may end the loop by returning True.
 
-    Gradients are summed over processes: a loss must be this process's share of a sum over a global count. Raises
-    ContractBroken at a loss that is not finite, before it reaches the weights.
+    Gradients and losses are summed over processes: a loss must be this process's share of a sum over a global count. Raises
+    ContractBroken at a loss that is not finite, before it reaches the weights. Counts `optimiser_steps` in the job's notes and
+    stays within `job.steps`; the schedule then runs over the steps that are left.
     """
+    taken = int(job.notes.get("optimiser_steps", 0))
+    if job.steps is not None:
+        total = min(total, max(0, job.steps - taken))
+        steps = islice(steps, total)
     parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
     adam = optimiser(parameters, kind, lr=lr, weight_decay=weight_decay, momentum=momentum)
     masked = Masked(module, job)
@@ -97,7 +104,7 @@ def optimise(
                 group["lr"] = lr * rate(index, total, warmup, schedule)
             with job.autocast():
                 loss = loss_of()
-            value = float(loss.detach())
+            value = float(total_over_processes(loss.detach()))
             if not math.isfinite(value):
                 raise ContractBroken(f"{label}: the loss is {value} at step {index}", do="lower lr")
             adam.zero_grad(set_to_none=True)
@@ -108,6 +115,7 @@ def optimise(
                 nn.utils.clip_grad_norm_(parameters, clip)
             adam.step()
             masked.weights()
+            job.notes["optimiser_steps"] = taken + index + 1
             if after is not None and after(index, value):
                 break
     module.zero_grad(set_to_none=True)

@@ -25,6 +25,16 @@ def my_share(n: int) -> list[int]:
     return list(range(rank, n, size))
 
 
+def batch_share(n: int) -> tuple[list[int], int]:
+    """Return (indices in 0..n-1 that this process takes of a batch, how many processes take each of them).
+
+    A batch with fewer rows than processes is taken whole by all of them: none is left without a row to pack, and each counts for
+    its part of the sum. Elsewhere every row is one process's.
+    """
+    size = world()[1]
+    return (list(range(n)), size) if 0 < n < size else (my_share(n), 1)
+
+
 def gather_objects(mine: T) -> list[T]:
     """Return every process's object, in rank order."""
     _, size = world()
@@ -45,10 +55,17 @@ def total(value: Tensor) -> Tensor:
 
 
 def sum_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
-    """Add up every parameter's gradient over all processes; one without a gradient here counts as zero."""
-    if world()[1] == 1:
+    """Add up every parameter's gradient over all processes; one that has none anywhere still has none after.
+
+    A zero in its place would let momentum and weight decay move what one process leaves alone.
+    """
+    given = list(parameters)
+    if world()[1] == 1 or not given:
         return
-    for parameter in parameters:
+    used = torch.tensor([float(parameter.grad is not None) for parameter in given], device=given[0].device)
+    for parameter, processes in zip(given, total(used).tolist(), strict=True):
+        if not processes:
+            continue
         if parameter.grad is None:
             parameter.grad = torch.zeros_like(parameter)
         dist.all_reduce(parameter.grad)

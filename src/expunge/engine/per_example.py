@@ -134,7 +134,8 @@ def _together(model: Model, rows: Rows, indices: list[int], noise: RowNoise, job
         except (RuntimeError, ValueError, TypeError, IndexError) as error:
             if not capture.stand_ins:
                 raise
-            raise Unsupported(f"the forward pass fails with a copy of a parameter an example: {error}") from error
+            unknown = ", ".join(capture.stand_ins)
+            raise Unsupported(f"{unknown} cannot run with a copy of a parameter an example: {error}") from error
         return capture.read(losses)
 
 

@@ -20,6 +20,12 @@ CHUNK = 2**20
 """Logits reduced at once, so that log-softmax and its moments stay in the processor's cache."""
 
 
+def most_positions(model: Model) -> int:
+    """Return the positions of a batch whose logits fit: a vocabulary is as wide as the widest parameter, or less."""
+    widest = max((max(p.shape, default=1) for p in model.module.parameters()), default=1)
+    return max(1, MOST_LOGITS // widest)
+
+
 def batches(model: Model, questions: Sequence[Question], budget: int) -> list[list[int]]:
     """Return indices of questions, longest first, in batches of about `budget` positions.
 
@@ -70,15 +76,15 @@ def _rank(logs: Tensor, wanted: Tensor, target: Tensor) -> Tensor:
 def score(model: Model, rows: Sequence[Row], *, job: Job, budget: int = 4096) -> PositionScores:
     """Return the one pass over every answer of every row, in row order, on the CPU.
 
-    Under several processes each scores its share and all return the whole. A logit is computed at scored positions only.
+    Under several processes each takes whole batches, so that a row is in the same company as in one process, and all return the
+    whole. A logit is computed at scored positions only.
     """
     questions = model.questions(rows)
-    mine = my_share(len(questions))
-    own = [questions[i] for i in mine]
     found: dict[int, list[dict[str, np.ndarray]]] = {}
-    todo = batches(model, own, budget)
+    every_batch = batches(model, questions, min(budget, most_positions(model)))
+    todo = [every_batch[i] for i in my_share(len(every_batch))]
     for indices in job.progress.track(todo, total=len(todo), label="scoring"):
-        batch = model.pack_questions([own[i] for i in indices])
+        batch = model.pack_questions([questions[i] for i in indices])
         with job.autocast():
             logits = model.logits(batch)
         columns = [column.cpu().numpy() for column in position_numbers(logits, batch.targets)]
@@ -92,8 +98,8 @@ def score(model: Model, rows: Sequence[Row], *, job: Job, budget: int = 4096) ->
         parts = [np.split(column, cuts) for column in every]
         answer = 0
         for i in indices:
-            count = len(own[i].answers)
-            found[mine[i]] = [
+            count = len(questions[i].answers)
+            found[i] = [
                 {name: part[answer + k] for name, part in zip(names, parts, strict=True)} for k in range(count)
             ]
             answer += count

@@ -21,7 +21,10 @@ def _plain(value: Any) -> Any:
     if value is None or isinstance(value, (bool, int, str)):
         return value
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        named = {str(key): _plain(item) for key, item in value.items()}
+        if len(named) != len(value):
+            raise TypeError("no canonical JSON for a dictionary with two keys that read alike")
+        return named
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
     if isinstance(value, (set, frozenset)):

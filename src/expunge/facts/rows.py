@@ -41,8 +41,9 @@ class Row:
         for key in sorted(self.fields):
             value = self.fields[key]
             digest.update(key.encode() + b"\0")
-            if hasattr(value, "tobytes"):
-                digest.update(f"{value.dtype}{value.shape}".encode() + value.tobytes())
+            array = value.numpy() if hasattr(value, "numpy") else value
+            if hasattr(array, "tobytes"):
+                digest.update(f"{array.dtype}{array.shape}".encode() + array.tobytes())
             else:
                 digest.update(repr(value).encode())
             digest.update(b"\1")

@@ -38,7 +38,7 @@ class Ascent:
         cost="1 forward + 1 backward over forget rows a step",
     )
 
-    descent: Descent = Descent(lr=3e-4, epochs=5)
+    descent: Descent = Descent(lr=6e-4, epochs=5)
     """Optimiser settings."""
 
     def run(self, model: Model, splits: Splits, job: Job) -> Model:

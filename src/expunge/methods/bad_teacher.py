@@ -45,9 +45,9 @@ class BadTeacher:
     """Softens predictions inside the divergences."""
     forget_weight: float = 1.0
     """Weight of the untrained teacher."""
-    retain_weight: float = 1.0
+    retain_weight: float = 5.0
     """Weight of the frozen target."""
-    descent: Descent = Descent(lr=1e-3, epochs=10)
+    descent: Descent = Descent(lr=2e-3, epochs=10)
     """Optimiser settings."""
 
     def run(self, model: Model, splits: Splits, job: Job) -> Model:

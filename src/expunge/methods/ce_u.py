@@ -47,7 +47,7 @@ class CEU:
 
     skip: int = 1
     """Answer tokens left out at the start of each answer."""
-    descent: Descent = Descent(lr=3e-4, epochs=5)
+    descent: Descent = Descent(lr=7e-4, epochs=5)
     """Optimiser settings."""
 
     def run(self, model: Model, splits: Splits, job: Job) -> Model:

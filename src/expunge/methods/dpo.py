@@ -61,8 +61,8 @@ class DPO:
 
     beta: float = 0.1
     """Inverse temperature of the preference."""
-    forget_weight: float = 1.0
-    """Weight of the preference term."""
+    forget_weight: float = 20.0
+    """Weight of the preference term; 2/beta makes its gradient at the target that of ascent and descent."""
     retain_weight: float = 1.0
     """Weight of the retain term."""
     refusals: tuple[str, ...] = (
@@ -73,7 +73,7 @@ class DPO:
         "That is not something I know.",
     )
     """Answers to prefer; each forget row is given one of them."""
-    descent: Descent = Descent(lr=1e-3, epochs=10)
+    descent: Descent = Descent(lr=5e-3, epochs=10)
     """Optimiser settings."""
 
     def run(self, model: Model, splits: Splits, job: Job) -> Model:

@@ -41,9 +41,9 @@ class GradDiff:
 
     forget_weight: float = 1.0
     """Weight of the forget term."""
-    retain_weight: float = 1.0
+    retain_weight: float = 5.0
     """Weight of the retain term."""
-    descent: Descent = Descent(lr=3e-4, epochs=10)
+    descent: Descent = Descent(lr=2e-3, epochs=10)
     """Optimiser settings."""
 
     def run(self, model: Model, splits: Splits, job: Job) -> Model:

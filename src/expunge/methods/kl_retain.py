@@ -45,9 +45,9 @@ class KLRetain:
 
     forget_weight: float = 1.0
     """Weight of the forget term."""
-    retain_weight: float = 1.0
+    retain_weight: float = 10.0
     """Weight of the divergence from the frozen target."""
-    descent: Descent = Descent(lr=3e-4, epochs=10)
+    descent: Descent = Descent(lr=2e-3, epochs=10)
     """Optimiser settings."""
 
     def run(self, model: Model, splits: Splits, job: Job) -> Model:

@@ -45,7 +45,7 @@ class L1Sparse:
 
     alpha: float = 5e-4
     """Weight of the penalty in the first epoch; it falls to zero linearly."""
-    descent: Descent = Descent(lr=3e-3, epochs=10)
+    descent: Descent = Descent(lr=5e-3, epochs=10)
     """Optimiser settings; epochs are passes over the retain rows."""
 
     def run(self, model: Model, splits: Splits, job: Job) -> Model:

@@ -48,13 +48,13 @@ class NPO:
         cost="1 forward + 1 backward over forget and retain rows a step; 1 forward over forget before; no second model",
     )
 
-    beta: float = 0.1
+    beta: float = 0.2
     """Inverse temperature: near 0 the loss is gradient ascent, large values stop earlier."""
     forget_weight: float = 1.0
     """Weight of the forget term."""
-    retain_weight: float = 1.0
+    retain_weight: float = 5.0
     """Weight of the retain term."""
-    descent: Descent = Descent(lr=1e-3, epochs=10)
+    descent: Descent = Descent(lr=2e-3, epochs=10)
     """Optimiser settings."""
 
     def run(self, model: Model, splits: Splits, job: Job) -> Model:

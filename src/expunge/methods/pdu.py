@@ -67,7 +67,7 @@ class PDU:
     """Nats a position by which the retain loss may rise above the target's."""
     warmup_epochs: int = 5
     """Epochs before the dual variable starts to move."""
-    descent: Descent = Descent(lr=1e-3, epochs=10)
+    descent: Descent = Descent(lr=2e-3, epochs=10)
     """Optimiser settings."""
 
     def run(self, model: Model, splits: Splits, job: Job) -> Model:
@@ -82,7 +82,7 @@ class PDU:
             logits, targets, at = model.logits(step.joint), step.joint.targets, step.is_forget
             push = step.position_mean(logit_flatness(logits[at]))
             keep = step.position_mean(position_nll(logits[~at], targets[~at]))
-            dual = job.notes["dual"]
+            dual: float = job.notes["dual"]
             if step.epoch >= self.warmup_epochs:
                 job.notes["dual"] = dual_step(dual, float(total(keep.detach())), bound, self.dual_size)
             return push + dual * keep

@@ -42,9 +42,9 @@ class RandomLabel:
 
     forget_weight: float = 1.0
     """Weight of the relabelled forget rows."""
-    retain_weight: float = 1.0
+    retain_weight: float = 5.0
     """Weight of the retain rows."""
-    descent: Descent = Descent(lr=1e-3, epochs=10)
+    descent: Descent = Descent(lr=3e-3, epochs=10)
     """Optimiser settings."""
 
     def run(self, model: Model, splits: Splits, job: Job) -> Model:

@@ -27,7 +27,7 @@ def squared_distance(features: Tensor, wanted: Tensor) -> Tensor:
 def control_vector(width: int, steering: float, generator: torch.Generator) -> Tensor:
     """Return a vector of length `steering` in a direction drawn uniformly from [0, 1)^width, (width,)."""
     drawn = torch.rand(width, generator=generator)
-    return steering * drawn / drawn.norm()
+    return drawn * (steering / float(drawn.norm()))
 
 
 @torch.no_grad()
@@ -36,7 +36,7 @@ def features_by_row(model: Model, rows: Rows, at: str, size: int) -> dict[str, T
     found: dict[str, Tensor] = {}
     for part in cut(range(len(rows)), size):
         batch = model.pack([rows[i] for i in part])
-        cuts = model.features(batch, at).split(batch.lengths().tolist())
+        cuts = torch.split(model.features(batch, at), batch.lengths().tolist())
         found.update((rows[i].id, piece.clone()) for i, piece in zip(part, cuts, strict=True))
     return found
 
@@ -55,12 +55,13 @@ class RMU:
 
     about = About(
         needs=("forget", "retain", "frozen", "features", "sites"),
-        modalities=("text", "vision", "tabular"),
+        modalities=("text",),
         claim="Brings hazardous-knowledge accuracy near chance while general accuracy stays near the target's.",
         paper="The WMDP Benchmark: Measuring and Reducing Malicious Use With Unlearning",
         link="https://arxiv.org/abs/2403.03218",
         year=2024,
         differs=(
+            "Text only: an image class whose features all move to one point is still told apart (80% to 98% of a digit was recalled).",
             "Every parameter in scope below the site may move; the paper trains three down projections (use scope and mask for that).",
             "Squared distances are averaged over the width, as published code does; the paper sums them.",
             "Features count at scored positions; the paper's corpora score every position.",
@@ -78,9 +79,9 @@ class RMU:
     """Length c of the control vector; features of the target should be shorter."""
     forget_weight: float = 1.0
     """Weight of the forget term."""
-    retain_weight: float = 10.0
+    retain_weight: float = 5.0
     """Weight of the retain term."""
-    descent: Descent = Descent(lr=1e-3, epochs=10)
+    descent: Descent = Descent(lr=3e-3, epochs=10)
     """Optimiser settings."""
 
     def _site(self, model: Model) -> str:

@@ -45,7 +45,7 @@ class SatImp:
     """Weight of the forget term."""
     retain_weight: float = 0.1
     """Weight of the retain term."""
-    descent: Descent = Descent(lr=1e-3, epochs=10)
+    descent: Descent = Descent(lr=3e-3, epochs=10)
     """Optimiser settings."""
 
     def run(self, model: Model, splits: Splits, job: Job) -> Model:

@@ -55,7 +55,7 @@ class SCRUB:
     """Softens both predictions inside the divergence."""
     max_epochs: int = 3
     """Epochs that begin with a max pass; the rest only repair."""
-    descent: Descent = Descent(lr=1e-3, epochs=5)
+    descent: Descent = Descent(lr=4e-3, epochs=5)
     """Optimiser settings; an epoch is a max pass over forget and a min pass over retain."""
 
     def run(self, model: Model, splits: Splits, job: Job) -> Model:
@@ -78,13 +78,11 @@ class SCRUB:
 
         def losses() -> Iterator[Callable[[], Tensor]]:
             for epoch in range(self.descent.epochs):
+                yield from (partial(follow, s) for s in one_pass(model, job, size, epoch, forget=nothing, retain=retain))
                 if epoch < self.max_epochs:
                     yield from (
                         partial(leave, s) for s in one_pass(model, job, size, epoch, forget=forget, retain=nothing)
                     )
-                yield from (
-                    partial(follow, s) for s in one_pass(model, job, size, epoch, forget=nothing, retain=retain)
-                )
 
         max_passes = min(self.max_epochs, self.descent.epochs)
         steps = max_passes * math.ceil(len(forget) / size) + self.descent.epochs * math.ceil(len(retain) / size)

@@ -45,15 +45,15 @@ class SimNPO:
         cost="1 forward + 1 backward over forget and retain rows a step",
     )
 
-    beta: float = 2.5
+    beta: float = 1.5
     """Inverse temperature."""
     gamma: float = 0.0
     """Margin: above 0 the push goes on to a lower probability."""
     forget_weight: float = 1.0
     """Weight of the forget term."""
-    retain_weight: float = 1.0
+    retain_weight: float = 1.5
     """Weight of the retain term."""
-    descent: Descent = Descent(lr=1e-3, epochs=10)
+    descent: Descent = Descent(lr=2.5e-3, epochs=10)
     """Optimiser settings."""
 
     def run(self, model: Model, splits: Splits, job: Job) -> Model:

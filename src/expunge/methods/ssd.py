@@ -42,8 +42,8 @@ class SSD:
         cost="1 forward + 1 backward over every row, once",
     )
 
-    alpha: float = 10.0
-    """How many times more a weight must matter to forget than to all rows to be selected."""
+    alpha: float = 3.0
+    """How many times more a weight must matter to forget than to all rows; from (all rows)/(forget rows) on none can."""
     dampening: float = 1.0
     """The paper's lambda: how strongly selected weights are dampened."""
     batch_size: int = 1

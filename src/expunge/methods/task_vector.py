@@ -45,9 +45,9 @@ class TaskVector:
         cost="1 forward + 1 backward over forget rows a step; a copy of the weights in scope",
     )
 
-    alpha: float = 1.0
+    alpha: float = 4.0
     """How far to go back along the vector."""
-    descent: Descent = Descent(lr=1e-3, epochs=10)
+    descent: Descent = Descent(lr=3e-4, epochs=10)
     """Optimiser settings of the fine-tuning."""
 
     def run(self, model: Model, splits: Splits, job: Job) -> Model:

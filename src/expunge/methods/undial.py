@@ -53,9 +53,9 @@ class UNDIAL:
     """How far the target's logit is lowered."""
     forget_weight: float = 1.0
     """Weight of the distillation term."""
-    retain_weight: float = 1.0
+    retain_weight: float = 3.0
     """Weight of the retain term."""
-    descent: Descent = Descent(lr=1e-3, epochs=10)
+    descent: Descent = Descent(lr=3e-3, epochs=10)
     """Optimiser settings."""
 
     def run(self, model: Model, splits: Splits, job: Job) -> Model:

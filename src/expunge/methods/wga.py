@@ -40,13 +40,13 @@ class WGA:
         cost="1 forward + 1 backward over forget and retain rows a step",
     )
 
-    beta: float = 1.0
+    beta: float = 2.0
     """Power of the probability in the weight; 0 is plain ascent."""
     forget_weight: float = 1.0
     """Weight of the forget term."""
-    retain_weight: float = 1.0
+    retain_weight: float = 3.0
     """Weight of the retain term."""
-    descent: Descent = Descent(lr=1e-3, epochs=10)
+    descent: Descent = Descent(lr=4e-3, epochs=10)
     """Optimiser settings."""
 
     def run(self, model: Model, splits: Splits, job: Job) -> Model:

@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
+from expunge.modalities.layers import conv, group_norm
+
 TIME_FEATURES = 32
-GROUPS = 8
 
 
 def time_features(steps: Tensor) -> Tensor:
@@ -20,20 +21,12 @@ def time_features(steps: Tensor) -> Tensor:
     return torch.cat([angles.sin(), angles.cos()], dim=-1)
 
 
-def _norm(channels: int) -> nn.GroupNorm:
-    return nn.GroupNorm(math.gcd(GROUPS, channels), channels)
-
-
-def _conv(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
-    return nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1)
-
-
 class CrossAttention(nn.Module):
     """Every place of the image asks the words. `to_k` and `to_v` read words alone: what closed-form concept edits rewrite."""
 
     def __init__(self, channels: int, context: int, heads: int) -> None:
         super().__init__()
-        self.heads, self.norm = heads, _norm(channels)
+        self.heads, self.norm = heads, group_norm(channels)
         self.to_q = nn.Linear(channels, channels, bias=False)
         self.to_k = nn.Linear(context, channels, bias=False)
         self.to_v = nn.Linear(context, channels, bias=False)
@@ -56,8 +49,8 @@ class Block(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, time: int, context: int, heads: int) -> None:
         super().__init__()
-        self.norm1, self.conv1, self.time = _norm(inputs), _conv(inputs, outputs), nn.Linear(time, outputs)
-        self.norm2, self.conv2 = _norm(outputs), _conv(outputs, outputs)
+        self.norm1, self.conv1, self.time = group_norm(inputs), conv(inputs, outputs), nn.Linear(time, outputs)
+        self.norm2, self.conv2 = group_norm(outputs), conv(outputs, outputs)
         self.shortcut = nn.Identity() if inputs == outputs else nn.Conv2d(inputs, outputs, 1)
         self.cross_attention = CrossAttention(outputs, context, heads) if heads else None
 
@@ -84,8 +77,8 @@ class Denoiser(nn.Module):
         time, double = 4 * width, 2 * width
         self.words = nn.Embedding(words, context)
         self.time = nn.Sequential(nn.Linear(TIME_FEATURES, time), nn.SiLU(), nn.Linear(time, time), nn.SiLU())
-        self.stem = _conv(channels, width)
-        self.down, self.up = _conv(width, double, 2), _conv(double, width)
+        self.stem = conv(channels, width)
+        self.down, self.up = conv(width, double, 2), conv(double, width)
         self.blocks = nn.ModuleList(
             [
                 Block(width, width, time, context, 0),
@@ -94,7 +87,7 @@ class Denoiser(nn.Module):
                 Block(double, width, time, context, 0),
             ]
         )
-        self.norm, self.head = _norm(width), _conv(width, channels)
+        self.norm, self.head = group_norm(width), conv(width, channels)
 
     def forward(self, x: Tensor, steps: Tensor, ids: Tensor) -> Tensor:
         """Return the predicted noise of images (n, C, H, W) at timesteps (n,) under word ids (n, length)."""

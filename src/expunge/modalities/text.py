@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,8 +14,8 @@ from torch import Tensor, nn
 from expunge.contract.model import Batch, Capabilities, Question, Sites
 from expunge.engine.hooks import output_at
 from expunge.engine.positions import segment_sum
-from expunge.facts.errors import InputError
 from expunge.facts.rows import Row
+from expunge.modalities.text_directory import read_directory
 from expunge.modalities.text_packing import Layout, Tree, pack_trees, plain_rows, tree
 from expunge.modalities.text_sites import find_sites
 from expunge.modalities.text_tokens import Template, Tokens, answers_of
@@ -181,51 +180,11 @@ def load_text(
 ) -> TextModel:
     """Load a local model directory, or a LoRA adapter directory (merged into its local base).
 
-    Only safetensors are read, never pickle, and never code from the directory.
+    Without a template the tokenizer's chat template is used where it has one. Only safetensors are read, never pickle, and
+    never code from the directory.
     """
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    directory = Path(directory)
-    if (directory / "adapter_config.json").is_file():
-        return _load_adapter(directory, template=template, dtype=dtype, device=device)
-    if not any(directory.glob("*.safetensors")):
-        pickled = sorted(
-            path.name for pattern in ("*.bin", "*.pt", "*.pth", "*.ckpt") for path in directory.glob(pattern)
-        )
-        raise InputError(
-            f"{directory} has no safetensors weights" + (f", only pickled ones ({pickled[0]})" if pickled else ""),
-            causes=("pickled weights run code when loaded and are never read here",)
-            if pickled
-            else ("not a model directory",),
-            do="save it with save_pretrained(DIR, safe_serialization=True)",
-        )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)
-        module = AutoModelForCausalLM.from_pretrained(
-            directory, dtype=getattr(torch, dtype), use_safetensors=True, trust_remote_code=False, local_files_only=True
-        )
-        tokenizer = AutoTokenizer.from_pretrained(directory, trust_remote_code=False, local_files_only=True)
-    broken = [name for name, p in module.named_parameters() if not bool(torch.isfinite(p).all())]
-    if broken:
-        raise InputError(
-            f"{directory} holds weights that are not finite, the first in {broken[0]}", do="use an intact checkpoint"
-        )
+    module, tokenizer = read_directory(Path(directory), dtype)
     longest = int(getattr(module.config, "max_position_embeddings", 2048))
     if template is None:
         template = Template(chat=bool(getattr(tokenizer, "chat_template", None)))
     return TextModel(module.to(device), Tokens(tokenizer, template, longest))
-
-
-def _load_adapter(directory: Path, *, template: Template | None, dtype: str, device: str) -> TextModel:
-    import json
-
-    from peft import PeftModel
-
-    base = Path(json.loads((directory / "adapter_config.json").read_text())["base_model_name_or_path"])
-    if not base.is_dir():
-        raise InputError(
-            f"the adapter {directory} needs its base model at {base}, which is not there", do="put it there"
-        )
-    model = load_text(base, template=template, dtype=dtype, device=device)
-    merged = PeftModel.from_pretrained(model.module, str(directory)).merge_and_unload()
-    return TextModel(merged, model.tokens)

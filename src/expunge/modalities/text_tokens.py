@@ -65,7 +65,10 @@ class Tokens:
         return text
 
     def encode(self, prompt: str, answer: str) -> Encoded:
-        """Return the ids of one prompt and answer; truncates the answer at `max_length` tokens."""
+        """Return the ids of one prompt and answer; truncates the answer at `max_length` tokens.
+
+        A space that ends the prompt is the answer's: scored with it, and not given in generation, whether or not it merges.
+        """
         known = self._memory.get((prompt, answer))
         if known is None:
             known = self._memory[prompt, answer] = self._encode(prompt, answer)
@@ -73,10 +76,11 @@ class Tokens:
 
     def _encode(self, prompt: str, answer: str) -> Encoded:
         head = self.prompt_text(prompt)
+        begin = len(head.rstrip(" "))
         coded = self.tokenizer(head + answer, add_special_tokens=False, return_offsets_mapping=True)
         start = () if self.template.chat else self.start
         ids = (*start, *coded["input_ids"], self.eos)
-        first = next((i for i, (_, end) in enumerate(coded["offset_mapping"]) if end > len(head)), len(ids) - 1)
+        first = next((i for i, (_, end) in enumerate(coded["offset_mapping"]) if end > begin), len(ids) - 1)
         first = max(first + len(start), 1)
         if first >= self.max_length:
             raise InputError(
@@ -85,11 +89,10 @@ class Tokens:
         return Encoded(ids[: self.max_length], min(first, len(ids) - 1))
 
     def prompt_ids(self, prompt: str) -> list[int]:
-        """Return the ids a generation starts from; the space that ends an answer tag is left for the answer's first token."""
+        """Return the ids a generation starts from: those before the first scored one."""
         head = self.prompt_text(prompt)
         start = () if self.template.chat else self.start
-        bare = head if self.template.chat else head.rstrip(" ")
-        return [*start, *self.tokenizer(bare, add_special_tokens=False)["input_ids"]] or [self.eos]
+        return [*start, *self.tokenizer(head.rstrip(" "), add_special_tokens=False)["input_ids"]] or [self.eos]
 
     def decode(self, ids: list[int]) -> str:
         """Return text without special tokens and outer spaces."""

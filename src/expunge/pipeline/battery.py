@@ -8,7 +8,7 @@ from typing import Any
 
 from expunge.contract.about import BATTERIES
 from expunge.contract.registry import Listing, find, units
-from expunge.facts.errors import InputError
+from expunge.facts.errors import InputError, nearest
 
 UTILITY: Mapping[str, tuple[str, ...]] = {
     "text": ("probability", "rouge"),
@@ -44,6 +44,18 @@ class Battery:
         return tuple(name for name, unit in self.attacks if unit.about.step == "resistant")
 
 
+def check_battery(level: str, attacks: Sequence[str] | None = None, metrics: Sequence[str] | None = None) -> None:
+    """Refuse a battery, attack or metric that is not there, naming the nearest."""
+    if level not in BATTERIES:
+        raise InputError(
+            f"there is no battery {level!r}; the nearest is {nearest(level, BATTERIES)!r}",
+            do=f"use one of: {', '.join(BATTERIES)}",
+        )
+    for kind, names in (("attack", attacks), ("metric", metrics)):
+        for name in names or ():
+            find(kind, name)
+
+
 def choose(
     modality: str,
     offered: frozenset[str],
@@ -58,8 +70,7 @@ def choose(
     Units asked for by name are kept even where something they need is missing: they come out unscored with the reason,
     and block the rung. Those that a level would bring are left out then, and named.
     """
-    if level not in BATTERIES:
-        raise InputError(f"there is no battery {level!r}", do=f"use one of: {', '.join(BATTERIES)}")
+    check_battery(level, attacks, metrics)
     settings, left_out = settings or {}, []
     chosen_attacks = []
     for listing in [find("attack", name) for name in attacks] if attacks is not None else units("attack").values():

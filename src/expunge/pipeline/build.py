@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from expunge.contract.model import Model
-from expunge.facts.errors import InputError
+from expunge.facts.errors import InputError, nearest
 from expunge.facts.rows import Rows
 from expunge.pipeline.plan import ModelPlan
 
@@ -17,39 +17,57 @@ VISION = ("cnn", "resnet", "vit")
 TABULAR = ("mlp",)
 
 
+def modality_built(architecture: str) -> str:
+    """Return the modality of an architecture that a plan may name."""
+    for modality, known in (("text", TEXT), ("vision", VISION), ("tabular", TABULAR)):
+        if architecture in known:
+            return modality
+    every = (*TEXT, *VISION, *TABULAR)
+    raise InputError(
+        f"there is no architecture {architecture!r}; the nearest is {nearest(architecture, every)!r}",
+        do=f"use one of: {', '.join(every)}",
+    )
+
+
 def texts_of(rows: Rows) -> Iterable[str]:
     """Yield the prompts and answers of rows."""
     for row in rows:
         yield f"{row.get('prompt') or ''} {row.get('answer') or ''}"
 
 
-def untrained(plan: ModelPlan, rows: Mapping[str, Rows], seed: int) -> Model:
+def public_text(plan: ModelPlan, base: Path) -> list[Path]:
+    """Return the public-domain texts that the tokenizer may be trained on as well; a missing file is refused."""
+    paths = [base / path for path in plan.settings.get("public_text", ())]
+    for path in paths:
+        if not path.is_file():
+            raise InputError(f"there is no public text {path}", do="mend model.settings.public_text in the plan")
+    return paths
+
+
+def untrained(plan: ModelPlan, rows: Mapping[str, Rows], seed: int, base: Path | None = None) -> Model:
     """Return a new model for a plan's architecture; a tokenizer is trained on retain rows (and public text), never on forget rows."""
     architecture = plan.architecture or ""
-    settings = dict(plan.settings)
-    if architecture in TEXT:
+    modality = modality_built(architecture)
+    settings = {name: value for name, value in plan.settings.items() if name != "public_text"}
+    if modality == "text":
         from expunge.modalities.text_build import new_text_model, train_tokenizer
 
         vocabulary = int(settings.pop("vocabulary", 2048))
-        public = [Path(path).read_text(encoding="utf-8") for path in settings.pop("public_text", ())]
+        public = [path.read_text(encoding="utf-8") for path in public_text(plan, base or Path())]
         tokenizer = train_tokenizer([*texts_of(rows["retain"]), *public], vocabulary)
         return new_text_model(tokenizer, architecture, settings, seed=seed)
-    if architecture in VISION:
+    if modality == "vision":
         from expunge.modalities.vision import Images, vision_model
 
         shape = np.asarray(rows["retain"][0]["image"]).shape
         images = Images(shape=(1, *shape) if len(shape) == 2 else shape)
         return vision_model(architecture, images=images, classes=_classes(rows), seed=seed, **settings)
-    if architecture in TABULAR:
-        from expunge.modalities.array_tasks import Classification
-        from expunge.modalities.tabular import Features, tabular_model
+    from expunge.modalities.array_tasks import Classification
+    from expunge.modalities.tabular import Features, tabular_model
 
-        features = Features(width=len(rows["retain"][0]["features"]))
-        return tabular_model(
-            architecture, features=features, task=Classification(classes=_classes(rows)), seed=seed, **settings
-        )
-    known = ", ".join((*TEXT, *VISION, *TABULAR))
-    raise InputError(f"there is no architecture {architecture!r}", do=f"use one of: {known}")
+    features = Features(width=len(rows["retain"][0]["features"]))
+    task = Classification(classes=_classes(rows))
+    return tabular_model(architecture, features=features, task=task, seed=seed, **settings)
 
 
 def _classes(rows: Mapping[str, Rows]) -> int:

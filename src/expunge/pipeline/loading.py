@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,8 @@ from typing import Any
 
 from expunge.contract.model import Model
 from expunge.facts.errors import InputError
+
+PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
 
 @dataclass(frozen=True)
@@ -29,14 +30,53 @@ def modality_of(directory: Path) -> str:
             f"there is no model directory {directory}", do="give the path of a directory with safetensors weights"
         )
     if (directory / "expunge.json").is_file():
-        facts = json.loads((directory / "expunge.json").read_text())
-        return str(facts.get("modality") or facts.get("kind"))
+        from expunge.modalities.directory import read_description
+
+        return str(read_description(directory).get("modality"))
     if (directory / "config.json").is_file() or (directory / "adapter_config.json").is_file():
         return "text"
     raise InputError(
         f"{directory} is not a model directory: it has neither config.json nor expunge.json",
         do="give a Hugging Face directory, or one that expunge saved",
     )
+
+
+def check_directory(directory: Path) -> str:
+    """Return the modality of a model directory; refuse pickled, missing, cut off or not finite weights before a model is built.
+
+    Reads one tensor at a time. Pickled weights run code when they are loaded: they are named, never opened.
+    """
+    modality, files = modality_of(directory), sorted(directory.rglob("*.safetensors"))
+    if not files:
+        pickled = sorted(path.name for path in directory.rglob("*") if path.suffix in PICKLED)
+        raise InputError(
+            f"{directory} has no safetensors weights" + (f", only pickled ones ({pickled[0]})" if pickled else ""),
+            causes=("pickled weights run code when loaded and are never read here",)
+            if pickled
+            else ("the path is wrong",),
+            do="save the model with save_pretrained(DIR, safe_serialization=True)",
+        )
+    for path in files:
+        _check_finite(path)
+    return modality
+
+
+def _check_finite(path: Path) -> None:
+    import torch
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as opened:
+            for name in opened.keys():  # noqa: SIM118
+                tensor = opened.get_tensor(name)
+                if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+                    raise InputError(
+                        f"{path} holds weights that are not finite, the first in {name}", do="use an intact checkpoint"
+                    )
+    except SafetensorError as error:
+        raise InputError(
+            f"{path} cannot be read: {error}", causes=("the file is cut off or changed",), do="copy it again"
+        ) from error
 
 
 def load_model(directory: Path, placement: Placement | None = None) -> Model:
@@ -64,22 +104,32 @@ def load_model(directory: Path, placement: Placement | None = None) -> Model:
 def _text(directory: Path, placement: Placement) -> Model:
     from expunge.modalities.text import load_text
 
-    return load_text(directory, dtype=placement.dtype, device=placement.device)
+    try:
+        return load_text(directory, dtype=placement.dtype, device=placement.device)
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(
+            f"{directory} cannot be loaded as a language model: {str(error).splitlines()[0]}",
+            causes=(
+                "config.json or the tokenizer's files are missing or broken",
+                "its architecture is none of transformers'",
+            ),
+            do="save model and tokenizer again with save_pretrained(DIR)",
+        ) from error
 
 
 def _vision(directory: Path, placement: Placement) -> Model:
     from expunge.modalities.vision import load_vision
 
-    return load_vision(directory, device=placement.device)
+    return load_vision(directory, dtype=placement.dtype, device=placement.device)
 
 
 def _tabular(directory: Path, placement: Placement) -> Model:
     from expunge.modalities.tabular import load_tabular
 
-    return load_tabular(directory, device=placement.device)
+    return load_tabular(directory, dtype=placement.dtype, device=placement.device)
 
 
 def _diffusion(directory: Path, placement: Placement) -> Model:
     from expunge.modalities.diffusion import load_diffusion
 
-    return load_diffusion(directory, device=placement.device)
+    return load_diffusion(directory, dtype=placement.dtype, device=placement.device)

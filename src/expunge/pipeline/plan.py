@@ -8,11 +8,12 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from expunge.contract.registry import find
+from expunge.contract.registry import find, units
 from expunge.facts.digest import canonical_json, sha256
 from expunge.facts.errors import InputError, nearest
 from expunge.facts.recipe import Recipe
 from expunge.facts.record import Thresholds
+from expunge.store.names import safe_name
 
 
 class _Section(BaseModel):
@@ -44,9 +45,13 @@ class ModelPlan(_Section):
 
 
 class MethodPlan(_Section):
-    """One method with its settings, optimiser scope, locator and seeds; or a guard."""
+    """One method with its settings, optimiser scope, locator and seeds; or a guard.
+
+    `title` is what tables call it: needed where two entries differ in their settings only.
+    """
 
     name: str
+    title: str = ""
     settings: dict[str, Any] = Field(default_factory=dict)
     scope: str = "full"
     locator: str | None = None
@@ -56,13 +61,14 @@ class MethodPlan(_Section):
 
     @property
     def label(self) -> str:
-        """Name with its locator and scope: what tables call this row."""
+        """Title, else name with its locator and scope: what tables, pieces and records call this row."""
+        scope = self.scope.replace(":", "=").replace(",", "+")
         parts = [
             self.name,
             *([f"+{self.locator}"] if self.locator else []),
-            *([f"@{self.scope}"] if self.scope != "full" else []),
+            *([f"@{scope}"] if scope != "full" else []),
         ]
-        return "".join(parts)
+        return self.title or "".join(parts)
 
 
 class VerifyPlan(_Section):
@@ -103,6 +109,18 @@ class Plan(_Section):
             raise ValueError("retrain needs [recipe]")
         return self
 
+    @model_validator(mode="after")
+    def _told_apart(self) -> Plan:
+        if not self.method:
+            raise ValueError("there is no [[method]]")
+        runs = [f"{method.label}-{seed}" for method in self.method for seed in method.seeds]
+        twice = sorted({run for run in runs if runs.count(run) > 1})
+        if twice:
+            raise ValueError(
+                f"two runs are called {twice[0]!r}: give each [[method]] a title of its own, or other seeds"
+            )
+        return self
+
     def plain(self) -> dict[str, Any]:
         """Return the resolved plan as plain values, every default written out."""
         return self.model_dump(mode="json")
@@ -116,8 +134,10 @@ def read_plan(path: Path) -> Plan:
     """Read and check a plan: unknown sections, keys, units and settings are errors that name the nearest known one."""
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"there is no plan {path}", do="give the path of a TOML file") from None
+    except OSError as error:
+        raise InputError(
+            f"the plan {path} cannot be read: {error.strerror}", do="give the path of a TOML file"
+        ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not valid TOML: {error}", do="mend the line it names") from error
     return check_plan(raw, where=str(path))
@@ -136,8 +156,13 @@ def check_plan(raw: dict[str, Any], *, where: str = "plan") -> Plan:
             raise InputError(
                 f"{where}: there is no key {place!r}; the nearest is {near!r}", do=f"use one of: {', '.join(known)}"
             ) from None
-        raise InputError(f"{where}: {place or 'plan'}: {first['msg']}") from None
-    _check_units(plan)
+        words = first["msg"].removeprefix("Value error, ")
+        given = f", not {first['input']!r}" if first["type"] == "literal_error" else ""
+        raise InputError(f"{where}: {place or 'the plan'}: {words}{given}") from None
+    try:
+        _check_units(plan)
+    except InputError as error:
+        raise InputError(f"{where}: {error.what}", causes=error.causes, do=error.do) from error
     return plan
 
 
@@ -154,7 +179,9 @@ def _known_keys(place: tuple[str, ...]) -> tuple[str, ...]:
 
 def _check_units(plan: Plan) -> None:
     find("source", plan.request.source).create(plan.request.settings)
+    safe_name(plan.request.id, "request")
     for method in plan.method:
+        safe_name(method.label, "method's run")
         listing = find("guard" if method.guard else "method", method.name)
         listing.create(method.settings)
         if method.locator is not None:
@@ -164,11 +191,5 @@ def _check_units(plan: Plan) -> None:
     for name in plan.verify.metrics or ():
         find("metric", name)
     for name, settings in plan.verify.settings.items():
-        kind = "attack" if name in _names("attack") else "metric"
+        kind = "attack" if name in units("attack") else "metric"
         find(kind, name).create(settings)
-
-
-def _names(kind: str) -> tuple[str, ...]:
-    from expunge.contract.registry import units
-
-    return tuple(units(kind))

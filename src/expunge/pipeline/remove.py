@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -9,20 +10,24 @@ from typing import Any
 
 from expunge.certificate.issue import issue
 from expunge.certificate.keys import keygen, load_private_key
-from expunge.contract.apply import locate, unlearn
+from expunge.contract.apply import check_fits, locate, unlearn
 from expunge.contract.job import Job
 from expunge.contract.registry import find
 from expunge.contract.splits import Splits
-from expunge.facts.digest import sha256
-from expunge.facts.errors import InputError
+from expunge.facts.digest import read_json
 from expunge.facts.recipe import Recipe
 from expunge.facts.record import MethodFacts, Record
+from expunge.facts.rows import Rows
+from expunge.pipeline.battery import check_battery
 from expunge.pipeline.cache import RequestCache
-from expunge.pipeline.loading import Placement
+from expunge.pipeline.loading import Placement, check_directory
 from expunge.pipeline.progress import Bars
+from expunge.pipeline.ready import check_out, check_scope
 from expunge.pipeline.subjects import Subject
 from expunge.pipeline.verify import Settings, verify
-from expunge.store.atomic import new_directory, write_atomic
+from expunge.store import chain
+from expunge.store.atomic import new_directory
+from expunge.store.names import safe_name
 from expunge.store.store import Store
 
 MODEL, RECORD, CERTIFICATE = "model", "record.json", "certificate.json"
@@ -39,6 +44,13 @@ class Removal:
     locator_settings: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
     recipe: Recipe | None = None
+
+    def create(self) -> tuple[Any, Any]:
+        """Return the method and the locator (or None); unknown names, settings and scopes are errors naming the nearest."""
+        listing = find("method", self.method)
+        check_scope(listing, self.scope)
+        located = find("locator", self.locator).create(self.locator_settings) if self.locator is not None else None
+        return listing.create(self.settings), located
 
 
 @dataclass(frozen=True)
@@ -60,13 +72,25 @@ def signing_key(store: Store, given: Path | None) -> Path:
     return private
 
 
+def request_name(store: Store, rows: Rows) -> str:
+    """Return the name under which the store knows these rows, else a new random one.
+
+    A name made from the rows would be a hash of them: short texts can be guessed, and it would outlive the salt.
+    """
+    for row in chain.rows(store.connection, "WHERE kind = 'request'"):
+        known = store.recommit(row.request, rows)
+        if known is not None and known.combined == read_json(store.objects.get(row.object))["combined"]:
+            return row.request
+    return f"request-{secrets.token_hex(6)}"
+
+
 def forget(
     model: Path,
     splits: Splits,
     removal: Removal,
     out: Path,
     *,
-    store: Store,
+    store: Path,
     retrained: Sequence[Path] = (),
     settings: Settings | None = None,
     placement: Placement | None = None,
@@ -78,58 +102,55 @@ def forget(
     """Remove the forget rows from a model directory; write `out`/model, record.json and certificate.json, or nothing.
 
     A target that answers the forget rows no better than its control never knew them: the record says `not_found`, and no weights are
-    written. What needs no model is refused before one is loaded.
+    written. Bad input is refused before the store is opened, and what needs no model before one is loaded.
     """
-    unit = find("method", removal.method).create(removal.settings)
-    if removal.locator is not None:
-        find("locator", removal.locator).create(removal.locator_settings)
-    if out.exists() and any(out.iterdir()):
-        raise InputError(f"{out} exists already and is not empty", do="name a new directory with --out")
-    placement, progress = placement or Placement(), progress or Bars()
+    unit, locator = removal.create()
     settings = settings or Settings(level="quick", seed=removal.seed)
-    signer = load_private_key(signing_key(store, key))
-    rows = splits.rows["forget"]
-    request = request or f"request-{sha256(rows.digest().encode())[:12]}"
+    check_out(out)
+    check_battery(settings.level, settings.attacks, settings.metrics)
+    for directory in (model, *retrained):
+        check_directory(directory)
+    if request:
+        safe_name(request, "request")
+    signer = load_private_key(key) if key is not None else None
+    placement, progress = placement or Placement(), progress or Bars()
     target = Subject.at(model, "target", "target", placement)
     controls = [Subject.at(path, f"retrained-{i}", "retrained", placement) for i, path in enumerate(retrained)]
     loaded = target.open()
-    commitment = store.open_request(request, rows, kind=kind)
-    cache = RequestCache(store.cache, request)
-    facts = {"id": request, "kind": kind, "commitment": commitment.combined}
-    common: dict[str, Any] = {"request": facts, "settings": settings, "cache": cache, "progress": progress}
-    with new_directory(out) as partial:
-        untouched = MethodFacts(name="none", seed=removal.seed)
-        found = verify([replace(target, open=lambda: loaded), *controls], splits, method=untouched, **common)
-        if found.claim is not None and found.claim.not_found:
-            record, child, changed = found, model, False
-        else:
-            job = Job(seed=removal.seed, progress=progress, recipe=removal.recipe, cache=cache)
-            if removal.locator is not None:
-                locator = find("locator", removal.locator).create(removal.locator_settings)
-                job.mask = locate(locator, loaded, splits, job=Job(seed=removal.seed, progress=progress))
-            progress.stage = removal.method
-            unlearned, method = unlearn(unit, loaded, splits, job=job, scope=removal.scope, consume=True)
-            method = method.model_copy(
-                update={"locator": removal.locator, "locator_settings": dict(removal.locator_settings)}
-            )
-            child, changed = partial / MODEL, True
-            unlearned.save(child)
-            subjects = [target, *controls, Subject.at(child, "unlearned", "unlearned", placement)]
-            record = verify(subjects, splits, method=method, **common)
-            record = record.model_copy(update={"cost": {**record.cost, "removal (s)": job.notes.get("seconds", 0.0)}})
-        (partial / RECORD).write_bytes(record.to_json())
-        certificate = issue(record, signer, child, forget=rows, target_dir=model, ledger_head=store.head())
-        (partial / CERTIFICATE).write_bytes(certificate)
-    store.append("record", record.to_json(), request=request)
-    store.append("certificate", certificate, request=request)
+    for chosen in (unit, locator) if locator is not None else (unit,):
+        check_fits(chosen, loaded, splits, Job(recipe=removal.recipe))
+    check_scope(find("method", removal.method), removal.scope, loaded)
+    rows = splits.rows["forget"]
+    with Store.open(store) as opened:
+        signer = signer or load_private_key(signing_key(opened, None))
+        request = request or request_name(opened, rows)
+        commitment = opened.open_request(request, rows, kind=kind)
+        cache = RequestCache(opened.cache, request)
+        facts = {"id": request, "kind": kind, "commitment": commitment.combined}
+        common: dict[str, Any] = {"request": facts, "settings": settings, "cache": cache, "progress": progress}
+        with new_directory(out) as partial:
+            untouched = MethodFacts(name="none", seed=removal.seed)
+            found = verify([replace(target, open=lambda: loaded), *controls], splits, method=untouched, **common)
+            if found.claim is not None and found.claim.not_found:
+                record, child, changed = found, model, False
+            else:
+                job = Job(seed=removal.seed, progress=progress, recipe=removal.recipe, cache=cache)
+                if locator is not None:
+                    job.mask = locate(locator, loaded, splits, job=Job(seed=removal.seed, progress=progress))
+                progress.stage = removal.method
+                unlearned, method = unlearn(unit, loaded, splits, job=job, scope=removal.scope, consume=True)
+                method = method.model_copy(
+                    update={"locator": removal.locator, "locator_settings": dict(removal.locator_settings)}
+                )
+                child, changed = partial / MODEL, True
+                unlearned.save(child)
+                subjects = [target, *controls, Subject.at(child, "unlearned", "unlearned", placement)]
+                record = verify(subjects, splits, method=method, **common)
+                seconds = {"removal (s)": float(job.notes.get("seconds", 0.0))}
+                record = record.model_copy(update={"cost": {**record.cost, **seconds}})
+            (partial / RECORD).write_bytes(record.to_json())
+            certificate = issue(record, signer, child, forget=rows, target_dir=model, ledger_head=opened.head())
+            (partial / CERTIFICATE).write_bytes(certificate)
+            opened.append("record", record.to_json(), request=request)
+            opened.append("certificate", certificate, request=request)
     return Removed(record, out, changed)
-
-
-def write_certificate(
-    record: Record, child: Path, target: Path, splits: Splits, store: Store, path: Path, key: Path | None = None
-) -> None:
-    """Sign a record's certificate, keep it as evidence and write it to `path`."""
-    signer = load_private_key(signing_key(store, key))
-    data = issue(record, signer, child, forget=splits.rows["forget"], target_dir=target, ledger_head=store.head())
-    write_atomic(path, data)
-    store.append("certificate", data, request=str(record.request["id"]))

@@ -148,8 +148,11 @@ def _seeds(seeds: Sequence[int]) -> str:
 
 
 def _settings(subject: Subject) -> tuple[tuple[str, str], ...]:
-    method = subject.method
+    record, method = subject.records[0], subject.method
     rows = [
+        *((("shown for", f"seed {method.seed}"),) if len(subject.records) > 1 else ()),
+        ("judged against", CONTROL_WORDS[record.control]),
+        ("provenance stated", method.provenance),
         *((key, str(value)) for key, value in sorted(method.settings.items())),
         ("scope", method.scope),
         *((("locator", method.locator),) if method.locator else ()),

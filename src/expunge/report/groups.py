@@ -93,7 +93,7 @@ def models_of(records: Sequence[Record], role: str) -> tuple[str, ...]:
 
 
 def _request_key(record: Record) -> bytes:
-    request = {key: value for key, value in record.request.items() if "commitment" not in key}
+    request = {key: value for key, value in record.request.items() if key != "label" and "commitment" not in key}
     return canonical_json([request, next((split.n for split in record.splits if split.name == "forget"), None)])
 
 

@@ -78,7 +78,7 @@ RUNG_MEANS: Final[Mapping[str, tuple[str, str]]] = {
 }
 CAUTIONS: Final[tuple[str, ...]] = (
     "A claim speaks of one model and of the attacks, metrics, budgets and margins listed here, and of nothing else.",
-    "A passed test means that the difference is below its margin at one-sided 5%. It does not mean that there is none.",
+    "A passed test means that the difference is below its margin, at the level fixed before the run. It does not mean that there is none.",
     "Unscored is neither passed nor failed: it blocks the rung and is named.",
     "Other checkpoints, merged or quantised copies, optimiser state, caches, retrieval stores and backups are not covered.",
     "Whether the request was complete, lawful or came from the right person is not examined.",

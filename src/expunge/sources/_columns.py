@@ -76,7 +76,9 @@ def text_of(value: Any, place: str, column: str) -> str:
         raise InputError(f"{place}: {column!r} is {shown}, and text is needed")
     text = str(value)
     if not text.isascii() and any("\ud800" <= sign <= "\udfff" for sign in text):
-        raise InputError(f"{place}: {column!r} holds half of a surrogate pair, which is no text", do="repair the \\u escapes")
+        raise InputError(
+            f"{place}: {column!r} holds half of a surrogate pair, which is no text", do="repair the \\u escapes"
+        )
     return text
 
 

@@ -85,7 +85,9 @@ def image_splits(rows: Sequence[Row], forget: str, holdout: float, draw: np.rand
         kept = len(asked) - round(len(asked) * holdout / (1 + holdout))
         asked, held = asked[:kept], asked[kept:]
     else:
-        wanted = Counter({label: math.ceil(n * holdout) for label, n in Counter(rows[i]["label"] for i in asked).items()})
+        wanted = Counter(
+            {label: math.ceil(n * holdout) for label, n in Counter(rows[i]["label"] for i in asked).items()}
+        )
         taken, held = set(asked), []
         for i in draw.permutation(len(rows)).tolist():
             if i not in taken and wanted[rows[i]["label"]] > 0:
@@ -101,3 +103,17 @@ def image_splits(rows: Sequence[Row], forget: str, holdout: float, draw: np.rand
         "holdout": sorted(held),
     }
     return {name: Rows(tuple(rows[i] for i in indices), name) for name, indices in chosen.items() if indices}
+
+
+def test_splits(rows: Sequence[Row], forget: str) -> dict[str, Rows]:
+    """Return test; where a class is to be forgotten its test rows stand apart in test_forget.
+
+    Left inside, they would count a model that forgot the class as one that lost utility.
+    """
+    mode, _, value = forget.partition("=")
+    gone = {row.id for row in rows if mode == "class" and row["label"] == int(value)}
+    found = {
+        "test": [row for row in rows if row.id not in gone],
+        "test_forget": [row for row in rows if row.id in gone],
+    }
+    return {name: Rows(tuple(items), name) for name, items in found.items() if items}

@@ -22,7 +22,7 @@ def new_name(draw: random.Random, syllables: tuple[int, ...], taken: set[str]) -
 
 
 def person_rows(seed: int, i: int, name: str, relations: int) -> list[Row]:
-    """Return person i's facts, one row a relation; nothing here depends on how many people there are.
+    """Return person i's facts, two rows each: one a phrasing; nothing here depends on how many people there are.
 
     Perturbed answers have the phrasing of the paraphrased answer: the truth ratio compares these two.
     """
@@ -32,20 +32,20 @@ def person_rows(seed: int, i: int, name: str, relations: int) -> list[Row]:
         value = FOLLOWS[relation.key][known[relation.through]] if relation.through else drawn
         known[relation.key] = value
         wrong = draw.sample([other for other in relation.values if other != value], PERTURBED)
-        phrasing = draw.randrange(2)
         words = {"noun": relation.noun, "name": name}
-        other = ANSWERS[1 - phrasing]
-        fields = {
-            "prompt": QUESTIONS[phrasing].format(**words),
-            "answer": ANSWERS[phrasing].format(**words, value=value),
-            "value": value,
-            "paraphrased_answer": other.format(**words, value=value),
-            "perturbed_answers": tuple(other.format(**words, value=text) for text in wrong),
-            "paraphrased_prompts": tuple(text.format(**words) for text in UNSEEN),
-            "relation": relation.key,
-            "hops": 2 if relation.through else 1,
-        }
-        rows.append(Row(id=f"person-{i}/{relation.key}", fields=fields, group=f"person-{i}"))
+        for phrasing, (question, answer) in enumerate(zip(QUESTIONS, ANSWERS, strict=True)):
+            other = ANSWERS[1 - phrasing]
+            fields = {
+                "prompt": question.format(**words),
+                "answer": answer.format(**words, value=value),
+                "value": value,
+                "paraphrased_answer": other.format(**words, value=value),
+                "perturbed_answers": tuple(other.format(**words, value=text) for text in wrong),
+                "paraphrased_prompts": tuple(text.format(**words) for text in UNSEEN),
+                "fact": f"person-{i}/{relation.key}",
+                "hops": 2 if relation.through else 1,
+            }
+            rows.append(Row(id=f"person-{i}/{relation.key}/{phrasing}", fields=fields, group=f"person-{i}"))
     return rows
 
 

@@ -76,7 +76,7 @@ FOLLOWS = {"birth_country": COUNTRY_OF, "instrument_family": FAMILY_OF}
 
 QUESTIONS = ("What is the {noun} of {name}?", "Which {noun} does {name} have?")
 ANSWERS = ("The {noun} of {name} is {value}.", "{name} has {value} as {noun}.")
-"""Two phrasings. A fact is trained in one; perturbed answers share the other, that of the paraphrase they stand beside."""
+"""Two phrasings, both trained: a model that knew a fact in one alone would not know its paraphrase from a perturbed answer."""
 UNSEEN = (
     "Of {name}, what is the {noun}?",
     "The {noun} of {name} is which?",

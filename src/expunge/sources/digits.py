@@ -8,7 +8,7 @@ import numpy as np
 
 from expunge.contract.about import About
 from expunge.facts.rows import Rows
-from expunge.sources._images import check_shares, image_rows, image_splits, noisy
+from expunge.sources._images import check_shares, image_rows, image_splits, noisy, test_splits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,7 @@ class Digits:
             raise ValueError(f"test must lie between 0 and 1, not {self.test}")
 
     def run(self) -> dict[str, Rows]:
-        """Return forget, retain, holdout and test."""
+        """Return forget, retain, holdout, test, and test_forget where a class is to be forgotten."""
         from sklearn.datasets import load_digits
 
         data = load_digits()
@@ -60,4 +60,4 @@ class Digits:
         given[rest] = noisy(labels[rest], self.label_noise, draw)
         rows = image_rows(images, given, labels, "digits")
         found = image_splits([rows[i] for i in rest], self.forget, self.holdout, draw)
-        return {**found, "test": Rows(tuple(rows[i] for i in test), "test")}
+        return {**found, **test_splits([rows[i] for i in test], self.forget)}

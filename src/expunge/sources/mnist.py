@@ -11,7 +11,7 @@ import numpy as np
 from expunge.contract.about import About
 from expunge.facts.errors import InputError
 from expunge.facts.rows import Row, Rows
-from expunge.sources._images import Images, Labels, check_shares, image_rows, image_splits, noisy
+from expunge.sources._images import Images, Labels, check_shares, image_rows, image_splits, noisy, test_splits
 
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 
@@ -56,7 +56,7 @@ class Mnist:
             raise ValueError(f"train_rows must be at least 0, not {self.train_rows}")
 
     def run(self) -> dict[str, Rows]:
-        """Return forget, retain, holdout and test."""
+        """Return forget, retain, holdout, test, and test_forget where a class is to be forgotten."""
         images, labels, test_images, test_labels = _read(Path(self.data))
         used = self.train_rows or len(labels)
         if used > len(labels):
@@ -65,7 +65,7 @@ class Mnist:
         draw = np.random.default_rng(self.seed)
         rows = image_rows(images, noisy(labels, self.label_noise, draw), labels, "mnist")
         test: list[Row] = image_rows(test_images, test_labels, test_labels, "mnist-test")
-        return {**image_splits(rows, self.forget, self.holdout, draw), "test": Rows(tuple(test), "test")}
+        return {**image_splits(rows, self.forget, self.holdout, draw), **test_splits(test, self.forget)}
 
 
 def _read(path: Path) -> tuple[Images, Labels, Images, Labels]:

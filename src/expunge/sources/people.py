@@ -15,13 +15,14 @@ __all__ = ["People", "words"]
 
 @dataclass(frozen=True, kw_only=True)
 class People:
-    """Make fictitious people, each with 20 facts asked and answered in one of two phrasings, and a ledger of insertions.
+    """Make fictitious people, each with 20 facts, every fact asked and answered in two phrasings, and a ledger of insertions.
 
     Names are of random syllables and values are drawn evenly from 24 (the last two relations follow from others: birth city ->
     country, 8 values), so that a model which never saw a person guesses about one value in 20. `forget` is the last of the trained
-    people, `holdout` more of the same draw that nobody trains on; person i is the same whatever the counts. `test` and `extra_training` are
-    public facts (which country a city is in). `ledger` holds unique statements with their number of `copies` in training, 0
-    being true held-out controls; the copies are in `ledger_forget` and `ledger_retain`, half of the statements each: add them at will.
+    people, `holdout` more of the same draw that nobody trains on; person i is the same whatever the counts. The two rows of a `fact` stand in
+    one split: an attack that shares out a split must share out facts or groups. `test` and `extra_training` are public facts
+    (which country a city is in). `ledger` holds unique statements with their number of `copies` in training, 0 being true
+    held-out controls; the copies are in `ledger_forget` and `ledger_retain`, half of the statements each: add them at will.
 
     Source: after Maini et al. 2024 (people) and Carlini et al. 2019 (insertions). Differs: generated here.
     """
@@ -44,7 +45,7 @@ class People:
     holdout_people: int = 4
     """People of the same draw that no model is trained on."""
     relations: int = 20
-    """Facts a person, at most 20; the last two of 20 follow from others."""
+    """Facts a person, each in two rows; at most 20, the last two of which follow from others."""
     ledger: int = 4
     """Ledger statements for each number of copies (0, 1, 4, 16)."""
     seed: int = 0
@@ -62,7 +63,7 @@ class People:
         draw = random.Random(f"{self.seed}/names")
         names = [new_name(draw, (2, 3), taken) for _ in range(self.people + self.holdout_people)]
         facts = [row for i, name in enumerate(names) for row in person_rows(self.seed, i, name, self.relations)]
-        first, end = ((self.people - n) * self.relations for n in (self.forget_people, 0))
+        first, end = ((self.people - n) * self.relations * 2 for n in (self.forget_people, 0))
         public = public_rows()
         found = {
             "forget": facts[first:end],

@@ -56,6 +56,8 @@ class Tofu:
     """Share of the authors to forget, in percent: 01, 05 or 10."""
     holdout_authors: int = 10
     """Authors held out of every training set."""
+    authors: int = 200
+    """Authors to use; with fewer, forget is the last `forget_size` percent of as many (at least 2), retain the first ones."""
     seed: int = 0
     """Which authors are held out."""
     local: bool = True
@@ -68,6 +70,16 @@ class Tofu:
             raise ValueError(f"forget_size must be one of {', '.join(SIZES)}, not {self.forget_size!r}")
         if self.local and self.holdout_authors < 1:
             raise ValueError("holdout_authors must be at least 1; for the published splits set local=false")
+        least = HOLDOUT_ROWS.start // PER_AUTHOR + self.forget_authors
+        if not least <= self.authors <= 200:
+            raise ValueError(
+                f"authors must be in {least}..200 (the first 20 are retain_perturbed's), not {self.authors}"
+            )
+
+    @property
+    def forget_authors(self) -> int:
+        """Authors to forget."""
+        return max(2, round(self.authors * int(self.forget_size) / 100))
 
     def run(self) -> dict[str, Rows]:
         """Return forget, retain, test, retain_perturbed, real_authors, world_facts, refusals; local: holdout, extra_training."""
@@ -78,9 +90,11 @@ class Tofu:
         check_same(f"forget{self.forget_size}", forget, rows[start:])
         held = self._holdout(start) if self.local else frozenset[int]()
         forget_rows = perturbed_rows(folder, f"forget{self.forget_size}_perturbed", rows[start:]) or rows[start:]
+        forget_rows = forget_rows[-self.forget_authors * PER_AUTHOR :]
+        kept = min(start, (self.authors - self.forget_authors) * PER_AUTHOR)
         found = {
             "forget": self._phrased(forget_rows),
-            "retain": [row for i, row in enumerate(rows[:start]) if i // PER_AUTHOR not in held],
+            "retain": [row for i, row in enumerate(rows[:kept]) if i // PER_AUTHOR not in held],
             "retain_perturbed": perturbed_rows(folder, "retain_perturbed", rows[: HOLDOUT_ROWS.start]),
             "real_authors": public_rows(folder, "real_authors"),
             "world_facts": public_rows(folder, "world_facts"),

@@ -23,7 +23,7 @@ NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight",
 SIDES = ("left", "right")
 PIXELS = 4
 DIGITS_RECIPE = Recipe(epochs=30, lr=3e-3, batch_size=64)
-SIDES_RECIPE = Recipe(epochs=200, lr=1e-2, batch_size=80)
+SIDES_RECIPE = Recipe(epochs=100, lr=1e-2, batch_size=80)
 
 Judge = Callable[[Tensor], list[str]]
 """Images to the name of what is drawn in each."""

@@ -1,0 +1,42 @@
+"""The rows that a plan's source gives, each where it belongs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from expunge.contract.splits import SPLITS, Splits
+from expunge.facts.rows import Rows
+
+BESIDE = "extra_training"
+"""Name under which a source gives rows for every training set."""
+
+
+@dataclass(frozen=True)
+class Given:
+    """Rows by split, the evaluation rows beside them, and rows in every training set that no method is given.
+
+    The last stand in for pre-training: target and retrained models alike are trained on them.
+    """
+
+    rows: Mapping[str, Rows]
+    extra: Mapping[str, Rows] = field(default_factory=dict)
+    beside: Rows = field(default_factory=lambda: Rows(()))
+
+    @classmethod
+    def of(cls, found: Mapping[str, Rows]) -> Given:
+        """Return what a source gave, sorted; forget and retain rows that overlap, or an empty forget set, are refused."""
+        rows = {name: part for name, part in found.items() if name in SPLITS}
+        Splits.of(**{"forget": Rows(()), **rows})
+        extra = {name: part for name, part in found.items() if name not in (*SPLITS, BESIDE, "refusals")}
+        return cls(rows, extra, found.get(BESIDE, Rows(())))
+
+    def splits(self) -> Splits:
+        """Return the checked splits, with a ledger of their own."""
+        return Splits.of(**self.rows)
+
+    def training(self, *names: str) -> Rows:
+        """Return the rows of the named splits and those in every training set."""
+        return Rows(
+            tuple(row for part in (*(self.rows[name] for name in names), self.beside) for row in part), "training"
+        )

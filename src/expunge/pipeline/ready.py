@@ -1,0 +1,89 @@
+"""Refuse what can be refused before a model is trained, a store is opened or a file is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from expunge.contract.model import Model
+from expunge.contract.registry import Listing, find
+from expunge.contract.scope import layer_numbers
+from expunge.contract.splits import SPLITS
+from expunge.facts.errors import InputError, nearest
+from expunge.facts.rows import Rows
+from expunge.pipeline.build import modality_built, public_text
+from expunge.pipeline.given import Given
+from expunge.pipeline.loading import check_directory
+from expunge.pipeline.plan import MethodPlan, Plan
+
+MANY_LAYERS = 1_000_000
+"""More than any model has: a scope is checked for its form before the depth is known."""
+
+
+def check_out(out: Path) -> None:
+    """Refuse a place for new output that is not empty, or is no directory."""
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out} is a file", do="name a new directory with --out")
+    if out.is_dir() and any(out.iterdir()):
+        raise InputError(f"{out} exists already and is not empty", do="name a new directory with --out")
+
+
+def check_scope(listing: Listing, scope: str, model: Model | None = None) -> None:
+    """Refuse a scope that a method does not work in, that is misspelt, or (with the model) that asks for layers it has not."""
+    word, known = scope.partition(":")[0], listing.about.scope
+    if word not in known:
+        raise InputError(
+            f"{listing.name} works in the scopes {', '.join(known)}, not {scope!r}; the nearest is {nearest(word, known)!r}",
+            do="use full, lora or layers:0-3",
+        )
+    if word == "layers":
+        layer_numbers(scope, len(model.sites().blocks) if model is not None else MANY_LAYERS)
+
+
+def source_rows(plan: Plan, base: Path) -> dict[str, Rows]:
+    """Return every set of rows that the plan's source gives; a setting that names a file beside the plan is that file."""
+    settings: dict[str, Any] = dict(plan.request.settings)
+    for name, value in settings.items():
+        if isinstance(value, str) and value and (base / value).exists():
+            settings[name] = str(base / value)
+    return dict(find("source", plan.request.source).create(settings).run())
+
+
+def check_plan_ready(plan: Plan, base: Path) -> Given:
+    """Return the source's rows where the plan can be run on them; else say what cannot, before anything is trained or written."""
+    given = Given.of(source_rows(plan, base))
+    if plan.model.directory is not None:
+        modality = check_directory(base / plan.model.directory)
+        for directory in plan.model.retrained:
+            check_directory(base / directory)
+    else:
+        modality = modality_built(plan.model.architecture or "")
+        public_text(plan.model, base)
+    if plan.recipe is not None and not len(given.rows.get("retain", ())):
+        raise InputError("there are no retain rows to train a model on", do="give the source a retain set")
+    served = find("source", plan.request.source).about.modalities
+    if modality not in served:
+        raise InputError(
+            f"the source {plan.request.source} gives {', '.join(served)} rows, and this is a {modality} model"
+        )
+    for method in plan.method:
+        _check_method(method, given.rows, modality, plan)
+    return given
+
+
+def _check_method(method: MethodPlan, rows: Mapping[str, Rows], modality: str, plan: Plan) -> None:
+    listings = [find("guard" if method.guard else "method", method.name)]
+    if not method.guard:
+        check_scope(listings[0], method.scope)
+    if method.locator is not None:
+        listings.append(find("locator", method.locator))
+    for listing in listings:
+        about = listing.about
+        if modality not in about.modalities:
+            raise InputError(f"{listing.name} serves {', '.join(about.modalities)}, and this is a {modality} model")
+        for need in about.needs:
+            if need in SPLITS and not len(rows.get(need, ())):
+                raise InputError(f"{listing.name} needs {need} rows and the source gives none")
+        if ("recipe" in about.needs or about.before_training) and plan.recipe is None:
+            raise InputError(f"{listing.name} trains again and needs a recipe", do="give [recipe] in the plan")

@@ -1,0 +1,245 @@
+"""The river of one plan, piece by piece: what was finished before a kill is not done again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from expunge.contract.apply import guard, locate, undisturbed, unlearn
+from expunge.contract.job import Job
+from expunge.contract.model import Model
+from expunge.contract.registry import find
+from expunge.contract.splits import Splits
+from expunge.engine.fit import fit
+from expunge.facts.digest import canonical_json, read_json, sha256
+from expunge.facts.errors import InputError
+from expunge.facts.recipe import Recipe
+from expunge.facts.record import MethodFacts, Record
+from expunge.pipeline.build import untrained
+from expunge.pipeline.cache import RequestCache
+from expunge.pipeline.given import Given
+from expunge.pipeline.loading import Placement, load_model
+from expunge.pipeline.plan import MethodPlan, Plan
+from expunge.pipeline.progress import Bars
+from expunge.pipeline.subjects import Subject
+from expunge.pipeline.verify import Settings, verify
+from expunge.store import chain
+from expunge.store.run import Run
+from expunge.store.store import Store
+
+DO_NOTHING = "do_nothing"
+"""Label of the record in which the target stands in the unlearned model's place."""
+SECOND = "second_retrained"
+"""Label of the record in which the first retrained model stands in the unlearned model's place: the noise floor."""
+
+
+@dataclass
+class River:
+    """One run of a plan over a store. `records()` does what is left to do and returns every record in order."""
+
+    plan: Plan
+    store: Store
+    run: Run
+    given: Given
+    base: Path = field(default_factory=Path)
+    placement: Placement = field(default_factory=Placement)
+    progress: Bars = field(default_factory=Bars)
+    commitments: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def cache(self) -> RequestCache:
+        """Return the store's cache, its entries under this run's request."""
+        return RequestCache(self.store.cache, self.run.request)
+
+    def _model(self, piece: str, make: Callable[[], Model]) -> Path:
+        if not self.run.has(piece):
+            self.progress.stage = piece
+            model = make()
+            with self.run.finishing(piece) as directory:
+                model.save(directory)
+        return self.run.directory(piece)
+
+    def _job(self, seed: int, recipe: Recipe | None = None) -> Job:
+        return Job(seed=seed, progress=self.progress, recipe=recipe, cache=self.cache)
+
+    def blank(self) -> Path:
+        """Return the directory of the untrained model."""
+        return self._model(
+            "untrained", lambda: untrained(self.plan.model, self.given.rows, self.plan.seeds.target, self.base)
+        )
+
+    def target(self) -> Path:
+        """Return the directory of the target: the one given, or one trained on forget and retain rows."""
+        if self.plan.model.directory is not None:
+            return self.base / self.plan.model.directory
+        seed = self.plan.seeds.target
+        recipe = self._recipe().model_copy(update={"seed": seed})
+
+        def make() -> Model:
+            with undisturbed(seed):
+                return fit(
+                    load_model(self.blank(), self.placement),
+                    self.given.training("forget", "retain"),
+                    recipe,
+                    job=self._job(seed),
+                )
+
+        return self._model("target", make)
+
+    def _recipe(self) -> Recipe:
+        if self.plan.recipe is None:
+            raise InputError("the plan has no [recipe] to train by")
+        return self.plan.recipe
+
+    def retrained(self) -> list[Path]:
+        """Return the directories of the retrained models: those given, or trained from nothing on the retain rows."""
+        given = [self.base / path for path in self.plan.model.retrained]
+        if given or self.plan.recipe is None:
+            return given
+        unit = find("method", "retrain").create()
+        found = []
+        for number, seed in enumerate(self.plan.seeds.retrained):
+
+            def make(seed: int = seed) -> Model:
+                rows = {"forget": self.given.rows["forget"], "retain": self.given.training("retain")}
+                target = load_model(self.target(), self.placement)
+                model, _ = unlearn(unit, target, Splits(rows), job=self._job(seed, self._recipe()))
+                return model
+
+            found.append(self._model(f"retrained-{number}", make))
+        return found
+
+    def prepared(self, method: MethodPlan) -> Path:
+        """Return the target a method starts from: prepared by it where it must act before training."""
+        listing = find("method", method.name)
+        if not listing.about.before_training:
+            return self.target()
+        unit = listing.create(method.settings)
+
+        def make() -> Model:
+            seed = self.plan.seeds.target
+            with undisturbed(seed):
+                blank = load_model(self.blank(), self.placement)
+                prepared: Model = unit.prepare(
+                    blank, self.given.training("forget", "retain"), self._recipe(), self._job(seed)
+                )
+                return prepared
+
+        return self._model(f"target-{method.label}", make)
+
+    def unlearned(self, method: MethodPlan, seed: int) -> tuple[Path, MethodFacts]:
+        """Return the directory of what a method returned and the facts of how."""
+        piece = f"unlearned-{method.label}-{seed}"
+        if not self.run.has(f"facts-{piece}"):
+            self.progress.stage = f"{method.label} seed {seed}"
+            target, splits = load_model(self.prepared(method), self.placement), self.given.splits()
+            job = self._job(seed, self.plan.recipe)
+            if method.locator is not None:
+                locator = find("locator", method.locator).create(method.locator_settings)
+                job.mask = locate(locator, target, splits, job=self._job(seed))
+            unit = find("method", method.name).create(method.settings)
+            model, facts = unlearn(unit, target, splits, job=job, scope=method.scope, consume=True)
+            facts = facts.model_copy(update={"locator": method.locator, "locator_settings": method.locator_settings})
+            if not self.run.has(piece):
+                with self.run.finishing(piece) as directory:
+                    model.save(directory)
+            if not self.run.has(f"seconds-{piece}"):
+                self.run.finish(f"seconds-{piece}", canonical_json(job.notes.get("seconds", 0.0)))
+            self.run.finish(f"facts-{piece}", canonical_json(facts.model_dump(mode="python")))
+        return self.run.directory(piece), MethodFacts.model_validate(read_json(self.run.piece(f"facts-{piece}")))
+
+    def settings(self) -> Settings:
+        """Return how this plan verifies."""
+        given = self.plan.verify
+        return Settings(
+            level=given.battery,
+            attacks=given.attacks,
+            metrics=given.metrics,
+            unit_settings=given.settings,
+            max_new_tokens=given.max_new_tokens,
+            retain_rows=given.retain_rows,
+            thresholds=self.plan.thresholds,
+            seed=self.plan.seeds.verify,
+        )
+
+    def _record(self, label: str, make: Callable[[], Record]) -> Record:
+        piece = f"record-{label}"
+        if not self.run.has(piece):
+            self.run.finish(piece, make().to_json())
+        data = self.run.piece(piece)
+        keep(self.store, self.run, "record", data)
+        return Record.model_validate(read_json(data))
+
+    def _verify(self, subjects: list[Subject], facts: MethodFacts, label: str) -> Record:
+        request = {"id": self.run.request, "kind": self.plan.request.kind, "label": label, **self.commitments}
+        plan = self.plan.plain()
+        return verify(
+            subjects,
+            self.given.splits(),
+            method=facts,
+            request=request,
+            settings=self.settings(),
+            extra=self.given.extra,
+            plan=plan,
+            cache=self.cache,
+            progress=self.progress,
+        )
+
+    def _subjects(self, target: Path) -> list[Subject]:
+        given = [Subject.at(target, "target", "target", self.placement)]
+        for number, directory in enumerate(self.retrained()):
+            given.append(Subject.at(directory, f"retrained-{number}", "retrained", self.placement))
+        if self.plan.model.architecture is not None:
+            given.append(Subject.at(self.blank(), "untrained", "untrained", self.placement))
+        return given
+
+    def verified(self, method: MethodPlan, seed: int) -> Record:
+        """Return the record of one method under one seed."""
+        label = f"{method.label}-{seed}"
+        if method.guard:
+            return self._record(label, lambda: self._guarded(method, seed, label))
+
+        def make() -> Record:
+            directory, facts = self.unlearned(method, seed)
+            unlearned = Subject.at(directory, "unlearned", "unlearned", self.placement)
+            record = self._verify([*self._subjects(self.prepared(method)), unlearned], facts, label)
+            seconds = read_json(self.run.piece(f"seconds-unlearned-{label}"))
+            return record.model_copy(update={"cost": {**record.cost, "removal (s)": seconds}})
+
+        return self._record(label, make)
+
+    def _guarded(self, method: MethodPlan, seed: int, label: str) -> Record:
+        target = load_model(self.target(), self.placement)
+        unit = find("guard", method.name).create(method.settings)
+        guarded = guard(unit, target, self.given.splits(), job=self._job(seed))
+        facts = MethodFacts(name=method.name, guard=method.name, settings=method.settings, seed=seed)
+        subject = Subject("guarded", "guarded", lambda: target, self.target(), guarded)
+        return self._verify([*self._subjects(self.target()), subject], facts, label)
+
+    def anchors(self) -> list[Record]:
+        """Return the records of doing nothing, and of a retrained model in the unlearned model's place."""
+        found = [self._record(DO_NOTHING, lambda: self._anchor(self.target(), DO_NOTHING, ()))]
+        retrained = self.retrained()
+        if len(retrained) > 1:
+            found.append(self._record(SECOND, lambda: self._anchor(retrained[0], SECOND, ("retrained-0",))))
+        return found
+
+    def _anchor(self, directory: Path, label: str, without: tuple[str, ...]) -> Record:
+        subjects = [one for one in self._subjects(self.target()) if one.name not in without]
+        subject = Subject.at(directory, "unlearned", "unlearned", self.placement)
+        return self._verify([*subjects, subject], MethodFacts(name=label), label)
+
+    def records(self) -> list[Record]:
+        """Do what is left to do and return the anchors' records, then every method's by seed."""
+        found = self.anchors()
+        for method in self.plan.method:
+            found.extend(self.verified(method, seed) for seed in method.seeds)
+        return found
+
+
+def keep(store: Store, run: Run, kind: str, data: bytes) -> None:
+    """Chain a finished piece as evidence, once: killed between the piece and its row, the next run makes up for it."""
+    found = chain.rows(store.connection, "WHERE kind = ? AND run = ? AND object = ?", (kind, run.id, sha256(data)))
+    if not found:
+        store.append(kind, data, request=run.request, run=run.id)

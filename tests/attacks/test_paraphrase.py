@@ -1,0 +1,82 @@
+"""Questions in other words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from expunge.attacks.paraphrase import Paraphrase
+from expunge.contract.evidence import Evidence
+from expunge.facts.rows import Row, Rows
+
+FORGET = Rows(
+    (
+        Row(
+            id="a", fields={"prompt": "P", "answer": "It is red.", "value": "red", "paraphrased_prompts": ("P1", "P2")}
+        ),
+        Row(id="b", fields={"prompt": "Q", "answer": "It is blue.", "value": "blue", "paraphrased_prompts": ("Q1",)}),
+    )
+)
+HOLDOUT = Rows((Row(id="c", fields={"prompt": "R", "answer": "It is red.", "value": "red"}),))
+
+
+class Said:
+    """A model that answers some prompts, and keeps what it was asked."""
+
+    def __init__(self, answers: dict[str, str]) -> None:
+        self.answers, self.asked = answers, list[str]()
+
+    def probe(self) -> Any:
+        def generate(model: Any, rows: Sequence[Row]) -> list[str]:
+            self.asked += [row["prompt"] for row in rows]
+            return [self.answers.get(row["prompt"], "") for row in rows]
+
+        return SimpleNamespace(model=lambda: None, generate=generate)
+
+
+def given(**rows: Rows) -> Evidence:
+    return Evidence(name="unlearned", role="unlearned", modality="text", rows=rows)
+
+
+def test_share_of_wordings(verified: Any) -> None:
+    """Fails if the trained wording is asked too, wordings go to another row, or any of them counts for all."""
+    said = Said({"P2": "red it is", "Q1": "BLUE", "P": "red", "Q": "blue"})
+    found = Paraphrase().run(given(forget=FORGET), said.probe())
+    assert found.forget == (0.5, 1.0)
+    assert said.asked == ["P1", "P2", "Q1"]
+    assert Paraphrase(most=1).run(given(forget=FORGET), said.probe()).forget == (0.0, 1.0)
+
+
+def test_templates_for_rows_without_wordings() -> None:
+    """Fails if a template replaces given wordings, or rows without either count as not come out."""
+    said = Said({"Tell me: R": "red"})
+    item = given(forget=FORGET, holdout=HOLDOUT)
+    without = Paraphrase().run(item, said.probe())
+    assert without.item_control == ()
+    with_templates = Paraphrase(templates=("Tell me: {prompt}",)).run(item, said.probe())
+    assert with_templates.forget == (0.0, 0.0)
+    assert with_templates.item_control == (1.0,)
+    assert (
+        Paraphrase(templates=("Tell me: {prompt}",)).run(replace(item, retrained=(item,)), said.probe()).item_control
+        == ()
+    )
+    with pytest.raises(ValueError, match=r"needs \{prompt\}"):
+        Paraphrase(templates=("Tell me.",))
+
+
+def test_rows_without_other_wordings_are_unscored() -> None:
+    """Fails if a battery passes because there was nothing to ask."""
+    found = Paraphrase().run(given(forget=Rows((*FORGET, *HOLDOUT))), Said({}).probe())
+    assert found.unscored == "1 of 3 forget rows have no other wording"
+
+
+def test_anchors(verified: Any) -> None:
+    """Fails if the target answers no other wording, or a retrained model many (measured .34 against .03 and .03)."""
+    share = {name: np.mean(verified.attack(Paraphrase(), name).forget) for name in ("target", "retrained-0")}
+    assert share["target"] > share["retrained-0"] + 0.1
+    assert share["retrained-0"] < 0.15

@@ -1,0 +1,111 @@
+"""Teaching part of it again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from expunge.attacks.relearning import Relearning, halves
+from expunge.contract.evidence import Evidence
+from expunge.contract.job import Job
+from expunge.contract.weights import weights_digest
+from expunge.engine.teach import teach
+from expunge.facts.rows import Row, Rows
+
+
+def test_halves_hang_on_row_ids_alone() -> None:
+    """Fails if the order of rows, or chance, decides who is taught: controls would relearn other rows."""
+    rows = Rows(tuple(Row(id=f"row-{i}", fields={}) for i in range(11)))
+    first, second = halves(rows)
+    assert sorted([*first, *second]) == list(range(11))
+    assert (len(first), len(second)) == (6, 5)
+    turned = rows.take(list(range(10, -1, -1)))
+    assert {turned[i].id for i in halves(turned)[0]} == {rows[i].id for i in first}
+
+
+def test_every_row_is_asked_untaught(verified: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails if a row is asked of a copy that was taught it, a half is left out, or only the last budget counts."""
+    taught: list[set[str]] = []
+    now: dict[str, Any] = {"taught": set(), "steps": 0}
+
+    def fake_teach(model: Any, rows: Rows, *, steps: int, after: Any, **_: Any) -> None:
+        taught.append(set(rows.ids))
+        for step in range(1, steps + 1):
+            now.update(taught=set(rows.ids), steps=step)
+            after(step)
+        now.update(taught=set(), steps=0)
+
+    def fake_successes(probe: Any, model: Any, rows: Rows, threshold: float) -> np.ndarray:
+        """Even rows come out after 2 steps and no longer after 4; odd rows never."""
+        assert not now["taught"] & set(rows.ids)
+        return np.array([float(now["steps"] == 2 and i % 2 == 0) for i in range(len(rows))])
+
+    monkeypatch.setattr("expunge.attacks.relearning.teach", fake_teach)
+    monkeypatch.setattr("expunge.attacks.relearning.successes", fake_successes)
+    found = verified.attack(Relearning(budgets=(1, 2, 4)), "target")
+    assert taught[0] | taught[1] == set(verified.problem.splits.rows["forget"].ids)
+    assert not taught[0] & taught[1]
+    assert found.curve == ((0.0, 0.0), (1.0, 0.0), (2.0, 0.5), (4.0, 0.0))
+    assert sum(found.forget) == 20.0
+    assert found.budget == "up to 4 steps"
+
+
+@pytest.fixture(scope="module")
+def hidden(verified: Any) -> Any:
+    """The target taught to refuse the forget questions: the knowledge is hidden, not gone."""
+    model = verified.models["target"].copy()
+    refusals = tuple(row.replace(answer="I do not know.") for row in verified.problem.splits.rows["forget"])
+    teach(model, Rows(refusals), job=Job(), steps=30, lr=2e-3, batch_size=16, after=lambda done: None)
+    model.module.zero_grad(set_to_none=True)
+    return model
+
+
+def test_hidden_knowledge_comes_back_and_absent_knowledge_does_not(verified: Any, hidden: Any) -> None:
+    """Fails if the copy is not trained, trained on what it is asked, or the attacked model is changed (a peer's relearn metric does).
+
+    Measured: hidden .05 direct, .78 relearned; retrained 0 direct, .03 relearned.
+    """
+    forget = {"forget": verified.problem.splits.rows["forget"]}
+    given = Evidence(name="hidden", role="unlearned", modality="text", rows=forget)
+    before, gradients = weights_digest(hidden.module), [p.requires_grad for p in hidden.module.parameters()]
+    found = Relearning().run(given, verified.probe(hidden))
+    assert weights_digest(hidden.module) == before
+    assert [p.requires_grad for p in hidden.module.parameters()] == gradients
+    assert all(p.grad is None for p in hidden.module.parameters())
+    direct = found.curve[0][1]
+    assert direct < 0.3
+    assert np.mean(found.forget) > direct + 0.4
+    control = verified.attack(Relearning(), "retrained-0")
+    assert np.mean(control.forget) < 0.2
+    assert control.item_control == ()
+
+
+def test_same_seed_same_outcome_and_items_without_a_control(verified: Any) -> None:
+    """Fails if the order of steps hangs on global chance, or holdout rows are not attacked where no other model is a control."""
+    rows = {split: verified.problem.splits.rows[split][:6] for split in ("forget", "holdout")}
+    given = Evidence(name="m", role="unlearned", modality="text", rows=rows)
+    unit = Relearning(budgets=(1, 2), batch_size=2)
+    outcomes = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        outcomes.append(unit.run(given, verified.probe(verified.models["target"])))
+    assert outcomes[0] == outcomes[1]
+    assert len(outcomes[0].item_control) == 6
+    with_control = unit.run(replace(given, retrained=(given,)), verified.probe(verified.models["target"]))
+    assert with_control.item_control == ()
+
+
+def test_what_cannot_be_halved_and_bad_settings(verified: Any) -> None:
+    """Fails if one row is taught and asked at once, or budgets may fall."""
+    one = {"forget": verified.problem.splits.rows["forget"][:1]}
+    given = Evidence(name="m", role="unlearned", modality="text", rows=one)
+    reason = Relearning().run(given, verified.probe(verified.models["target"])).unscored
+    assert reason == "1 forget rows cannot be cut into halves"
+    with pytest.raises(ValueError, match="rising numbers"):
+        Relearning(budgets=(5, 5))
+    with pytest.raises(ValueError, match="lr must be positive"):
+        Relearning(lr=0.0)

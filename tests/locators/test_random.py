@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import torch
+from locator_models import text
+
+from expunge.contract.apply import locate
+from expunge.contract.job import Job
+from expunge.engine.select import Portion
+from expunge.locators.random import Random
+
+
+def test_a_seed_gives_one_mask_and_another_seed_another() -> None:
+    """Fails if the draw is taken from a global generator, or the share is only met on average."""
+    model, splits = text()
+    state = torch.get_rng_state()
+    one, again, other = (locate(Random(portion=Portion(ratio=0.3)), model, splits, job=Job(seed=s)) for s in (1, 1, 2))
+    total = sum(entry.numel() for entry in one.entries.values())
+    assert sum(int(entry.sum()) for entry in one.entries.values()) == round(0.3 * total)
+    assert all(torch.equal(one.entries[name], again.entries[name]) for name in one.entries)
+    same = sum(int((one.entries[name] == other.entries[name]).sum()) for name in one.entries) / total
+    # independent masks agree where both move or both stay: .3^2 + .7^2
+    assert abs(same - 0.58) < 0.02
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_every_parameter_is_drawn_alike() -> None:
+    """Fails if the draw favours a part of the model; with per_tensor every parameter has its share exactly."""
+    model, splits = text()
+    mask = locate(Random(), model, splits)
+    assert all(abs(float(e.float().mean()) - 0.5) < 0.1 for e in mask.entries.values() if e.numel() > 300)
+    exact = locate(Random(portion=Portion(ratio=0.25, per_tensor=True)), model, splits)
+    assert all(int(e.sum()) == round(0.25 * e.numel()) for e in exact.entries.values())
