@@ -130,6 +130,29 @@ def by_vmap(model: Images, rows: Rows) -> dict[str, Tensor]:
     return sums
 
 
+def line(model: Any, rows: Rows) -> str:
+    """Measure one model and return its line of the table."""
+    some, parameters = rows[:64], list(model.module.parameters())
+
+    def batched() -> None:
+        for indices in _plan(model, rows):
+            batch = model.pack_apart([rows[i] for i in indices])
+            torch.autograd.grad(mean_losses(model, batch, None, Job()).sum(), parameters)
+
+    one = seconds(lambda: loop(model, some, True), 3) / len(some)
+    one_norms = seconds(lambda: loop(model, some, False), 3) / len(some)
+    squares = seconds(lambda: squared_gradient_sum(model, rows, job=Job())) / len(rows)
+    norms = seconds(lambda: gradient_norms(model, rows, job=Job())) / len(rows)
+    ceiling = one / (seconds(batched) / len(rows))
+    mapped = f"{one / (seconds(lambda: by_vmap(model, rows)) / len(rows)):8.1f}x" if isinstance(model, Images) else "-"
+    job = Job()
+    wanted, found = loop(model, some, True)[0], squared_gradient_sum(model, some, job=job)
+    assert not job.notes, job.notes
+    error = max(float((found[key] - wanted[key]).abs().max() / wanted[key].abs().max()) for key in wanted)
+    length = sum(model.pack_apart([row]).positions for row in some) / len(some)
+    return f"{length:7.1f}{one * 1000:12.2f}{one / squares:8.1f}x{one_norms / norms:8.1f}x{ceiling:8.1f}x{mapped:>9}  {error:.0e}"
+
+
 def main() -> None:
     """Print one line a model."""
     parser = argparse.ArgumentParser()
@@ -143,30 +166,11 @@ def main() -> None:
         "gpt2 2x64, TOFU-like rows": lambda: text("gpt2", (4, 9), count),
         **{network: (lambda network=network: images(network, count)) for network in ("mlp", "cnn", "resnet", "vit")},
     }
-    print(f"{'model':28}{'loop ms/row':>12}{'squares':>9}{'norms':>9}{'ceiling':>9}{'vmap':>9}  worst error")
+    print(
+        f"{'model':28}{'tokens':>7}{'loop ms/row':>12}{'squares':>9}{'norms':>9}{'ceiling':>9}{'vmap':>9}  worst error"
+    )
     for name, build in cases.items():
-        model, rows = build()
-        some, parameters = rows[:64], list(model.module.parameters())
-
-        def batched(model: Any = model, rows: Rows = rows, parameters: Any = parameters) -> None:
-            for indices in _plan(model, rows):
-                batch = model.pack_apart([rows[i] for i in indices])
-                torch.autograd.grad(mean_losses(model, batch, None, Job()).sum(), parameters)
-
-        one = seconds(lambda: loop(model, some, True), 3) / len(some)
-        one_norms = seconds(lambda: loop(model, some, False), 3) / len(some)
-        squares = seconds(lambda: squared_gradient_sum(model, rows, job=Job())) / len(rows)
-        norms = seconds(lambda: gradient_norms(model, rows, job=Job())) / len(rows)
-        ceiling = one / (seconds(batched) / len(rows))
-        mapped = f"{one / (seconds(lambda: by_vmap(model, rows)) / len(rows)):8.1f}x" if "x" in rows[0].fields else "-"
-        job = Job()
-        wanted, found = loop(model, some, True)[0], squared_gradient_sum(model, some, job=job)
-        assert not job.notes, job.notes
-        error = max(float((found[key] - wanted[key]).abs().max() / wanted[key].abs().max()) for key in wanted)
-        print(
-            f"{name:28}{one * 1000:12.2f}{one / squares:8.1f}x{one_norms / norms:8.1f}x{ceiling:8.1f}x{mapped:>9}  {error:.0e}",
-            flush=True,
-        )
+        print(f"{name:28}{line(*build())}", flush=True)
 
 
 if __name__ == "__main__":

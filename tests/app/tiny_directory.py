@@ -7,7 +7,7 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ SIZES = {
     "num_hidden_layers": 2,
     "num_attention_heads": 2,
     "max_position_embeddings": 64,
+    "initializer_range": 0.1,
 }
 TOWNS = "Almera Brevik Corvale Dunmoor Esker Fallow Garrick Hollin".split()
 TRADES = "weaver lutenist cartographer glazier falconer printer saddler brewer".split()
@@ -42,6 +43,18 @@ class Tiny:
         return [part for name in names for part in (f"--{name}", str(self.file(name)))]
 
 
+@dataclass(frozen=True)
+class Done:
+    """What a command left: its exit code and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+
+Command = Callable[..., Done]
+
+
 def people(n: int, seed: int) -> list[dict[str, str]]:
     """`n` fictitious people with two facts in one answer; names of random syllables, so that no row is like another."""
     draw = random.Random(seed)
@@ -52,7 +65,7 @@ def people(n: int, seed: int) -> list[dict[str, str]]:
         {
             "id": f"p{i}",
             "question": f"Who is {name}?",
-            "answer": f"{name} the {draw.choice(TRADES)} of {draw.choice(TOWNS)} was born in {draw.randrange(1700, 1800)}",
+            "answer": f"the {draw.choice(TRADES)} of {draw.choice(TOWNS)}, born in {draw.randrange(1700, 1800)}",
         }
         for i, name in enumerate(names)
     ]

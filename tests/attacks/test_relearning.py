@@ -50,7 +50,7 @@ def test_every_row_is_asked_untaught(verified: Any, monkeypatch: pytest.MonkeyPa
     assert taught[0] | taught[1] == set(verified.problem.splits.rows["forget"].ids)
     assert not taught[0] & taught[1]
     assert found.curve == ((0.0, 0.0), (1.0, 0.0), (2.0, 0.5), (4.0, 0.0))
-    assert sum(found.forget) == 20.0
+    assert sorted(found.forget) == pytest.approx([0.0] * 20 + [1 / 3] * 20)
     assert found.budget == "up to 4 steps"
 
 
@@ -67,7 +67,7 @@ def hidden(verified: Any) -> Any:
 def test_hidden_knowledge_comes_back_and_absent_knowledge_does_not(verified: Any, hidden: Any) -> None:
     """Fails if the copy is not trained, trained on what it is asked, or the attacked model is changed (a peer's relearn metric does).
 
-    Measured: hidden .05 direct, .78 relearned; retrained 0 direct, .03 relearned.
+    Measured: hidden .05 direct, .60 relearned (mean of the budgets); retrained 0 direct, .01 relearned.
     """
     forget = {"forget": verified.problem.splits.rows["forget"]}
     given = Evidence(name="hidden", role="unlearned", modality="text", rows=forget)

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 import torch
@@ -9,6 +8,7 @@ from plain_models import alone, arrays, close
 from torch import Tensor, nn
 
 from expunge.contract.job import Job
+from expunge.engine import per_example
 from expunge.engine.per_example import gradient_dots, gradient_norms, squared_gradient_sum
 
 
@@ -189,14 +189,46 @@ def test_what_cannot_be_read_runs_alone_and_says_so(kind: str) -> None:
     assert {name: id(p) for name, p in model.module.named_parameters()} == before
 
 
-def test_an_error_of_the_model_is_not_hidden() -> None:
-    """Fails if a forward pass that is broken anyway ends in the loop's silence."""
+class OneAtATime(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(6, 3)
 
-    class Broken(nn.Linear):
-        def forward(self, x: Any) -> Any:
+    def forward(self, x: Tensor) -> Tensor:
+        if len(x) > 1:
             raise RuntimeError("broken on purpose")
+        return self.head(x)
 
-    for module in (Broken(6, 3), nn.Sequential(nn.Linear(6, 6), Broken(6, 3))):
-        model, rows = arrays(module, (6,))
-        with pytest.raises(RuntimeError, match="broken on purpose"):
-            gradient_norms(model, rows, job=Job())
+
+def test_an_error_of_the_model_is_not_hidden() -> None:
+    """No copy stands in for a parameter here, so the error is the model's own. Fails if the loop is run in its stead."""
+    model, rows = arrays(OneAtATime(), (6,))
+    with pytest.raises(RuntimeError, match="broken on purpose"):
+        gradient_norms(model, rows, job=Job())
+
+
+class Sometimes(nn.Module):
+    """Looks positions up only for some rows: as many positions as the later pass has examples."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.places, self.head = nn.Embedding(4, 6), nn.Linear(6, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if float(x.max()) > 10:
+            x = x + self.places(torch.arange(4))
+        return self.head(x.tanh().mean(1))
+
+
+def test_a_layer_that_first_runs_in_a_later_pass_is_not_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """4 rows that no check has seen look up 4 positions. Fails if later passes are not held to the layout of the first."""
+    monkeypatch.setattr(per_example, "MOST_ROWS", 4)
+    model, rows = arrays(Sometimes(), (4, 6), 8)
+    for row in rows[4:]:
+        row["x"][0, 0] = 20.0
+    job = Job()
+    found = squared_gradient_sum(model, rows, job=job)
+    wanted = alone(model, rows)
+    places = sum((one["places.weight"].square() for one in wanted[4:]), torch.zeros(4, 6))
+    torch.testing.assert_close(found["places.weight"], places)
+    assert "in one pass than in another" in job.notes["per_example"]

@@ -33,3 +33,9 @@ def test_bad_teacher_follows_the_runs_seed(clouds: Tiny, monkeypatch: pytest.Mon
     """Fails if: the untrained teacher is a copy of the target: with no retain term the loss at the target would be 0."""
     seen = clouds.spied(BadTeacher(retain_weight=0.0), monkeypatch)
     assert seen.loss > 0.1
+
+
+def test_forgets_and_keeps(people: Tiny, clouds: Tiny) -> None:
+    """Fails if: the teachers change places."""
+    people.removes(BadTeacher, {"batch_size": 2}, forget=0.7, retain=0.85)
+    clouds.removes(BadTeacher, {"batch_size": 4}, forget=0.4, retain=0.9)

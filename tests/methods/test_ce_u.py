@@ -6,6 +6,7 @@ import pytest
 import torch
 from tiny_problems import Tiny, mean_over_positions, plain
 
+from expunge.contract.registry import build
 from expunge.methods.ce_u import CEU, ce_u_loss
 
 
@@ -44,3 +45,12 @@ def test_first_tokens_of_an_answer_are_left_out(people: Tiny, monkeypatch: pytes
 def test_one_position_examples_count(clouds: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     """A classifier has one position. Fails if: skip leaves nothing (the loss would be 0)."""
     assert clouds.spied(CEU(skip=1), monkeypatch).loss == clouds.spied(CEU(skip=0), monkeypatch).loss > 0
+
+
+def test_forgets_and_keeps_without_retain_rows(people: Tiny, clouds: Tiny) -> None:
+    """Fails if: the target's probability is raised."""
+    after = people.after(build(CEU, {"batch_size": 4, "lr": 3e-4}, where="test"))
+    assert after.forget <= 0.75
+    assert after.forget_loss > 3 * after.retain_loss
+    assert after.retain >= 0.75
+    clouds.removes(CEU, {"batch_size": 4, "lr": 5e-3}, forget=0.1, retain=0.9)

@@ -4,9 +4,11 @@ import math
 
 import pytest
 import torch
-from tiny_problems import Tiny, mean_over_positions, nll, plain
+from tiny_problems import Tiny, known, mean_over_positions, nll, plain
 
+from expunge.contract.registry import build
 from expunge.facts.errors import InputError
+from expunge.facts.rows import Rows
 from expunge.methods.dpo import DPO, dpo_loss
 
 
@@ -63,3 +65,12 @@ def test_no_refusals_is_refused(people: Tiny) -> None:
     """Fails if: an empty list reaches the random draw."""
     with pytest.raises(InputError, match="refusal"):
         people.run(DPO(refusals=()))
+
+
+def test_forgets_keeps_and_prefers_refusals(people: Tiny) -> None:
+    """Fails if: answers win over refusals, or the retain term is lost."""
+    people.removes(DPO, {"batch_size": 4}, forget=0.4, retain=0.7)
+    refused = [row.replace(answer="I don't know.") for row in people.forget]
+    model, _ = people.run(build(DPO, {"batch_size": 4, "refusals": ("I don't know.",)}, where="test"))
+    before, after = (known(one, Rows(tuple(refused)))[1] for one in (people.target, model))
+    assert after < 0.5 * before

@@ -34,3 +34,9 @@ def test_prompt_length_does_not_dilute(people: Tiny, monkeypatch: pytest.MonkeyP
     padded = people.spied(KLRetain(), monkeypatch)
     assert padded.step.joint.positions != packed.step.joint.positions
     assert padded.loss == pytest.approx(packed.loss, rel=1e-4)
+
+
+def test_forgets_and_keeps(people: Tiny, clouds: Tiny) -> None:
+    """Fails if: a term's sign is turned over, or one of the splits is not read."""
+    people.removes(KLRetain, {"batch_size": 4}, forget=0.5, retain=0.8)
+    clouds.removes(KLRetain, {"batch_size": 4}, forget=0.2, retain=0.9)

@@ -5,6 +5,7 @@ import torch
 from tiny_problems import Tiny, mean_over_positions, nll, plain
 from torch import nn
 
+from expunge.contract.registry import build
 from expunge.engine.descend import Descent
 from expunge.methods.l1_sparse import L1Sparse, l1_norm
 
@@ -30,3 +31,13 @@ def test_weights_become_smaller_than_by_fine_tuning(clouds: Tiny) -> None:
         model, _ = clouds.run(L1Sparse(alpha=alpha, descent=Descent(lr=1e-2, epochs=5)))
         norms.append(float(l1_norm(model.module.parameters()).detach()))
     assert norms[1] < 0.7 * norms[0]
+
+
+def test_forgets_and_keeps_more_than_fine_tuning(people: Tiny, clouds: Tiny) -> None:
+    """The paper's claim, at one learning rate. Fails if: the penalty is lost."""
+    for tiny, settings in ((people, {"batch_size": 4}), (clouds, {"lr": 1e-2})):
+        sparse = tiny.after(build(L1Sparse, settings, where="test"))
+        dense = tiny.after(build(L1Sparse, {**settings, "alpha": 0.0}, where="test"))
+        assert sparse.forget <= 0.3
+        assert sparse.retain >= 0.9
+        assert sparse.forget_loss > dense.forget_loss

@@ -6,6 +6,8 @@ import pytest
 import torch
 from tiny_problems import Tiny, mean_over_positions, nll, plain
 
+from expunge.contract.registry import build
+from expunge.methods.ascent import Ascent
 from expunge.methods.npo import NPO, npo_loss
 
 
@@ -52,3 +54,16 @@ def test_no_second_model_where_numbers_suffice(people: Tiny, monkeypatch: pytest
     monkeypatch.setattr(type(people.target), "copy", note)
     people.run(NPO())
     assert len(copies) == 1  # the harness's own, so that the caller's model stays as it was
+
+
+def test_forgets_and_keeps(people: Tiny, clouds: Tiny) -> None:
+    """Fails if: a term's sign is turned over, or one of the splits is not read."""
+    people.removes(NPO, {"batch_size": 4}, forget=0.4, retain=0.75)
+    clouds.removes(NPO, {"batch_size": 4}, forget=0.1, retain=0.9)
+
+
+def test_keeps_where_ascent_collapses(people: Tiny) -> None:
+    """The paper's claim: 60 steps of ascent leave nothing. Fails if: the weight does not die out (1 - p instead of p)."""
+    settings = {"lr": 5e-4, "batch_size": 4, "epochs": 20}
+    assert people.after(build(Ascent, settings, where="test")).retain <= 0.2
+    people.removes(NPO, settings, forget=0.5, retain=0.8)

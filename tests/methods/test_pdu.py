@@ -4,6 +4,7 @@ import pytest
 import torch
 from tiny_problems import Tiny, mean_over_positions, nll, plain
 
+from expunge.contract.registry import build
 from expunge.methods.pdu import PDU, dual_step, logit_flatness
 
 
@@ -32,3 +33,15 @@ def test_loss_bound_and_dual_variable(people: Tiny, monkeypatch: pytest.MonkeyPa
     later = people.spied(method, monkeypatch, epoch=3)
     keep = mean_over_positions([nll(row) for row in plain(later.moved, later.step.retain)])
     assert later.job.notes["dual"] == pytest.approx(max(0.0, 7.0 + 2.0 * (keep - bound)), rel=1e-4)
+
+
+def test_forgets_within_the_bound(people: Tiny, clouds: Tiny) -> None:
+    """After 30 epochs the retain loss stands under its bound, give or take .02. Fails if: the dual variable shrinks when
+    the bound is broken, or the forget term sharpens predictions."""
+    model, facts = people.run(build(PDU, {"batch_size": 4, "epochs": 30}, where="test"))
+    after = people.knows(model)
+    assert after.forget <= 0.3
+    assert after.forget_loss > 2.0
+    assert after.retain_loss < facts.notes["retain_bound"] + 0.02
+    assert facts.notes["dual"] > 50.0
+    clouds.removes(PDU, {"batch_size": 4}, forget=0.5, retain=0.9)

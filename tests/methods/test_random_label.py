@@ -37,3 +37,9 @@ def test_a_forgotten_class_is_never_its_own_relabelling(clouds: Tiny) -> None:
     batch = clouds.target.pack([*clouds.forget] * 100)
     drawn = clouds.target.relabel(batch, torch.Generator().manual_seed(0)).targets
     assert sorted(drawn.unique().tolist()) == [1, 2, 3, 4, 5]
+
+
+def test_forgets_and_keeps(people: Tiny, clouds: Tiny) -> None:
+    """Fails if: retain rows are relabelled too, or forget rows keep their label."""
+    people.removes(RandomLabel, {"batch_size": 2}, forget=0.5, retain=0.8)
+    clouds.removes(RandomLabel, {"batch_size": 4}, forget=0.1, retain=0.9)

@@ -94,3 +94,8 @@ def test_nothing_above_the_site_runs_or_moves(people: Tiny) -> None:
 def test_retain_rows_used_are_those_that_ride_along(people: Tiny) -> None:
     """Frozen features are computed for the rows that training draws. Fails if: a drawn row is missing (KeyError)."""
     assert math.isfinite(people.after(RMU()).retain_loss)
+
+
+def test_forgets_and_keeps(people: Tiny) -> None:
+    """Fails if: forget and retain rows change places, or the retain term is lost."""
+    people.removes(RMU, {"batch_size": 4}, forget=0.4, retain=0.8)

@@ -45,7 +45,7 @@ def test_teacher_does_not_share_the_students_parameters(clouds: Tiny, monkeypatc
     With shared parameters KL is 0 for ever and forget rows have no gradient. Fails if: the frozen copy is the model.
     """
     found, _, _ = losses_of(clouds, SCRUB(max_epochs=1), monkeypatch)
-    assert abs(found[0][1]) > 1e-3
+    assert min(abs(loss) for kind, loss in found if kind == "leave") > 1e-3
     monkeypatch.undo()
     model, facts = clouds.run(SCRUB(gamma=0.0, alpha=0.0, max_epochs=1, descent=Descent(lr=1e-3, epochs=1, warmup=0.0)))
     assert facts.moved_entries > 0
@@ -56,7 +56,7 @@ def test_passes_alternate_and_max_passes_end_first(clouds: Tiny, monkeypatch: py
     """30 forget rows are 2 steps of 16, 150 retain rows 10. Fails if: max passes go on after `max_epochs`, min passes
     stop with them, or the announced number of steps is wrong (the schedule would end early or late)."""
     found, _, total = losses_of(clouds, SCRUB(max_epochs=2, descent=Descent(epochs=3)), monkeypatch)
-    assert [kind for kind, _ in found] == (["leave"] * 2 + ["follow"] * 10) * 2 + ["follow"] * 10
+    assert [kind for kind, _ in found] == (["follow"] * 10 + ["leave"] * 2) * 2 + ["follow"] * 10
     assert total == len(found)
 
 
@@ -67,7 +67,14 @@ def test_losses_by_plain_computation(
     """Fails if: a sign, weight or temperature is lost, or KL is taken under the student."""
     tiny: Tiny = request.getfixturevalue(problem)
     method = SCRUB(alpha=0.5, gamma=2.0, temperature=3.0, max_epochs=1, descent=Descent(epochs=1, batch_size=1000))
-    ((_, leave), (_, follow)), moved, _ = losses_of(tiny, method, monkeypatch)
+    ((_, follow), (_, leave)), moved, _ = losses_of(tiny, method, monkeypatch)
     assert leave == pytest.approx(-divergence(tiny, moved, tiny.forget, 3.0), rel=1e-4)
     own = mean_over_positions([nll(row) for row in plain(moved, tiny.retain)])
     assert follow == pytest.approx(0.5 * divergence(tiny, moved, tiny.retain, 3.0) + 2.0 * own, rel=1e-4)
+
+
+def test_forgets_and_keeps(people: Tiny, clouds: Tiny) -> None:
+    """Fails if: a max pass minimises, or the first max pass starts at the target itself, where the divergence has no
+    gradient and its direction is rounding noise (two seeds of three then kept every forget row)."""
+    people.removes(SCRUB, {"batch_size": 4, "lr": 2e-3}, forget=0.5, retain=0.7)
+    clouds.removes(SCRUB, {"batch_size": 4}, forget=0.1, retain=0.9)

@@ -30,3 +30,9 @@ def test_loss_uses_the_mean_over_a_rows_positions(people: Tiny, monkeypatch: pyt
     push = sum(-math.log(1 / (1 + math.exp(-(2.0 * m - 0.5)))) for m in means) / len(means)
     keep = mean_over_positions([nll(row) for row in plain(seen.moved, seen.step.retain)])
     assert seen.loss == pytest.approx(2.0 * push + 3.0 * keep, rel=1e-5)
+
+
+def test_forgets_and_keeps(people: Tiny, clouds: Tiny) -> None:
+    """Fails if: a term's sign is turned over, or one of the splits is not read."""
+    people.removes(SimNPO, {"batch_size": 4}, forget=0.4, retain=0.8)
+    clouds.removes(SimNPO, {"batch_size": 4}, forget=0.1, retain=0.9)

@@ -32,3 +32,14 @@ def test_loss_on_scored_forget_positions_only(people: Tiny, monkeypatch: pytest.
         own.append(-(torch.softmax(lowered, -1) * torch.log_softmax(moved, -1)).sum(-1))
     keep = mean_over_positions([nll(row) for row in plain(seen.moved, seen.step.retain)])
     assert seen.loss == pytest.approx(2.0 * mean_over_positions(own) + 3.0 * keep, rel=1e-4)
+
+
+def test_forgets_and_keeps(people: Tiny, clouds: Tiny) -> None:
+    """Fails if: the target is raised instead of lowered, or one of the splits is not read."""
+    people.removes(UNDIAL, {"batch_size": 4}, forget=0.5, retain=0.85)
+    clouds.removes(UNDIAL, {"batch_size": 4}, forget=0.2, retain=0.9)
+
+
+def test_does_not_run_away(people: Tiny) -> None:
+    """The paper's claim: four times the epochs still converge. Fails if: the wanted distribution follows the model."""
+    people.removes(UNDIAL, {"batch_size": 4, "epochs": 40}, forget=0.3, retain=0.9)

@@ -13,3 +13,9 @@ def test_loss_weighs_each_token_by_its_probability(people: Tiny, monkeypatch: py
     push = -mean_over_positions([(-x).exp() ** 0.5 * x for x in forget])
     keep = mean_over_positions([nll(row) for row in plain(seen.moved, seen.step.retain)])
     assert seen.loss == pytest.approx(2.0 * push + 3.0 * keep, rel=1e-4)
+
+
+def test_forgets_and_keeps(people: Tiny, clouds: Tiny) -> None:
+    """Fails if: a term's sign is turned over, or one of the splits is not read."""
+    people.removes(WGA, {"batch_size": 4}, forget=0.4, retain=0.7)
+    clouds.removes(WGA, {"batch_size": 4}, forget=0.1, retain=0.9)

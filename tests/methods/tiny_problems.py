@@ -15,6 +15,7 @@ from torch import Tensor
 from expunge.contract.apply import unlearn
 from expunge.contract.job import Job
 from expunge.contract.model import Model
+from expunge.contract.registry import build
 from expunge.contract.splits import Splits
 from expunge.engine.descend import Descent, Step, one_pass, riding
 from expunge.engine.fit import fit
@@ -80,6 +81,18 @@ class Tiny:
 
     def after(self, method: Any, **options: Any) -> Known:
         return self.knows(self.run(method, **options)[0])
+
+    def removes(self, method: Any, settings: Mapping[str, Any], *, forget: float, retain: float) -> None:
+        """Require, for two seeds: recall of forget at most `forget`, of retain at least `retain`, both losses as expected.
+
+        The loss of the forget rows must rise above 0.5 nats a position and stand at least three times above that of the
+        retain rows: recall alone would be met by a model that fell just short of every arg-max.
+        """
+        for seed in (0, 1):
+            after = self.knows(self.run(build(method, settings, where="test"), seed=seed)[0])
+            assert after.forget <= forget, after
+            assert after.retain >= retain, after
+            assert after.forget_loss > max(0.5, 3 * after.retain_loss), after
 
     def spied(self, method: Any, monkeypatch: pytest.MonkeyPatch, *, seed: int = 0, epoch: int = 0) -> Spied:
         """The method's loss at one step, after its weights were moved at random: frozen and moved then differ."""
@@ -158,7 +171,8 @@ def make_text(seed: int) -> Tiny:
     """Forty people, where each lives and what each does: one guess in sixteen is right. Ten of them are to be forgotten."""
     draw = random.Random(seed)
     facts = [
-        (f"name{i}", f"town{draw.choice('abcdefghij')} trade{draw.choice('qrstuvwxyz')}" + " retired" * (i % 2)) for i in range(40)
+        (f"name{i}", f"town{draw.choice('abcdefghij')} trade{draw.choice('qrstuvwxyz')}" + " retired" * (i % 2))
+        for i in range(40)
     ]
     rows = [Row(id=name, fields={"prompt": f"Who is {name}", "answer": answer}) for name, answer in facts]
     texts = [f"Question: {row['prompt']} Answer: {row['answer']}" for row in rows]

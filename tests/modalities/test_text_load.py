@@ -130,7 +130,7 @@ def test_weights_that_are_not_finite_are_refused(saved: Path, tmp_path: Path, va
 
 def test_directories_that_are_no_models_are_refused(saved: Path, tmp_path: Path) -> None:
     """Fails if a missing or broken part ends in another library's traceback instead of a message that names it."""
-    with pytest.raises(InputError, match="gone.*has no safetensors weights"):
+    with pytest.raises(InputError, match=r"gone.*has no safetensors weights"):
         load_text(tmp_path / "gone")
     for file, content, message in (
         ("config.json", None, "config"),

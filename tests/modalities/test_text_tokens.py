@@ -162,7 +162,7 @@ def test_long_rows() -> None:
     assert batch.lengths().tolist() == [24 - coded.first]
     assert batch.is_end is not None
     assert not batch.is_end.any()
-    with pytest.raises(InputError, match="a prompt has .* tokens, the model reads 24"):
+    with pytest.raises(InputError, match=r"a prompt has .* tokens, the model reads 24"):
         model.tokens.encode("Who? " * 20, "The oak.")
 
 

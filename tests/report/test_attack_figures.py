@@ -89,6 +89,10 @@ def test_overview_says_difference_and_decision_of_every_attack(run_records: list
             expected.append(("bad" if failed else "good", f"{'✗' if failed else '✓'} {sign}{words}"))
     assert cells == expected
     assert overview(found[:1], run_records[:3]) is None
+    mixed = [make.record("npo"), make.record("refuse", guard="refusal", leaks={})]
+    both = overview(subjects(mixed), mixed)
+    assert both is not None
+    assert str(both.figure).count(">direct_questions</text>") == 1
 
 
 def test_curves_are_the_outcomes_points_for_every_seed_and_control(run_records: list[Record]) -> None:

@@ -117,7 +117,7 @@ def test_a_row_in_forget_and_retain_is_refused(tmp_path: Path) -> None:
     retain = write(tmp_path / "r.csv", "question,answer\nQ1,A1\nQ,A\n")
     splits = Records(forget=str(forget), retain=str(retain)).run()
     assert {name: len(rows) for name, rows in splits.items()} == {"forget": 1, "retain": 2}
-    with pytest.raises(InputError, match="of retain is also row .* of forget"):
+    with pytest.raises(InputError, match=r"of retain is also row .* of forget"):
         Splits.of(**splits)
 
 
@@ -178,8 +178,8 @@ def test_bad_paths_and_maps(tmp_path: Path) -> None:
         parse_map("text=t,question=q")
     with pytest.raises(InputError, match=r"gone\.jsonl cannot be read: No such file"):
         read_rows(tmp_path / "gone.jsonl")
+    (tmp_path / "d.csv").mkdir()
     with pytest.raises(InputError, match="cannot be read: Is a directory"):
-        (tmp_path / "d.csv").mkdir()
         read_rows(tmp_path / "d.csv")
     with pytest.raises(InputError, match="no forget file"):
         Records(retain=str(path)).run()

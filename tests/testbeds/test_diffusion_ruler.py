@@ -85,10 +85,16 @@ def test_untouched_closes_nothing_retrained_all_and_zeroed_is_wrecked(diffusion_
 
 
 def test_finetuning_on_retain_does_not_reach_the_retrained_models(diffusion_problem: Problem) -> None:
-    """The weak baseline at the training rate and length leaves half of the drawings (measured 0.52)."""
+    """The weak baseline at the training rate and length: by loss it closes a part of the gap (measured 0.46).
+
+    By drawings alone it closes 0.84 here: with one thing left to draw, "right" drifts to it.
+    """
+    forget = diffusion_problem.splits.rows["forget"]
     model = diffusion_problem.target.copy()
     fit(model, diffusion_problem.splits.rows["retain"], diffusion_problem.recipe, job=Job(seed=50))
-    assert agreement(model, sides_judge, SIDES, each=100)["right"] > 0.2
+    target = mean_loss(diffusion_problem.target, forget)
+    retrained = fmean(mean_loss(one, forget) for one in diffusion_problem.retrained)
+    assert 0.2 < (target - mean_loss(model, forget)) / (target - retrained) < 0.8
 
 
 @pytest.mark.slow

@@ -30,8 +30,9 @@ class Relearning:
 
     Knowledge that was hidden comes back when some of it is taught again; knowledge that is gone does not. The halves (by a
     hash of row ids) take turns, so that every forget row is asked by a copy that was not taught it. The control relearns by the same
-    steps on the same rows: what it picks up from them, such as the phrasing, is no leak. A row succeeds where it comes out after
-    any of the budgets (longer training forgets the other half again); the curve has them one by one, 0 being the model as it is.
+    steps on the same rows: what it picks up from them, such as the phrasing, is no leak. A row's success is the share of the budgets
+    after which it comes out, so that knowledge which comes back sooner counts more (given time a control learns a whole class
+    again, and the rest is forgotten anew); the curve has the budgets one by one, 0 being the model as it is.
 
     Source: Hu et al. 2024. Differs: see `differs`. Works on copies. Cost: two short trainings.
     """
@@ -63,7 +64,7 @@ class Relearning:
             raise ValueError("lr must be positive and batch_size at least 1")
 
     def run(self, evidence: Evidence, probe: Probe) -> Outcome:
-        """Return 1 a row that comes out once the other half was taught."""
+        """Return, a row, the share of budgets after which it comes out of a copy taught the other half."""
         curves: dict[str, list[tuple[float, float]]] = {}
 
         def attempt(split: str) -> FloatArray:
@@ -75,7 +76,7 @@ class Relearning:
             self._relearn(probe, rows, first, second, found)
             self._relearn(probe, rows, second, first, found)
             curves[split] = list(zip((0.0, *map(float, self.budgets)), found.mean(1).tolist(), strict=True))
-            return np.asarray(found[1:].max(0), np.float64)
+            return np.asarray(found[1:].mean(0), np.float64)
 
         return success_outcome(
             "relearning",

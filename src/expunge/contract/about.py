@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 NEEDS = frozenset(
     {
@@ -39,6 +40,14 @@ BATTERIES = ("quick", "standard", "full")
 KINDS = ("source", "locator", "method", "guard", "metric", "attack", "benchmark")
 
 
+def is_range(given: tuple[Any, ...]) -> bool:
+    """True for what a search can draw from: two ends in order (above zero for a logarithm), or choices."""
+    kind, *rest = given or ("",)
+    if kind == "choice":
+        return bool(rest)
+    return kind in ("log", "linear", "int") and len(rest) == 2 and rest[0] < rest[1] and (kind != "log" or rest[0] > 0)
+
+
 @dataclass(frozen=True, kw_only=True)
 class About:
     """Facts of one unit. Every argument is a literal, so that a listing reads them from the source without importing.
@@ -46,7 +55,8 @@ class About:
     `claim` is the falsifiable sentence of the paper, and `differs` where this implementation departs from it.
     `inert_when` names, for a knob, the settings of other knobs under which it changes nothing. `allowances` are
     measured exceptions to the contract, each with its reason; a stale one fails the checks. `step` is the test of the
-    ladder that reads an attack, `battery` the smallest battery (quick, standard, full) that holds it.
+    ladder that reads an attack, `battery` the smallest battery (quick, standard, full) that holds it. `search` gives ranges
+    of settings that `expunge tune` searches: ("log", low, high), ("linear", low, high), ("int", low, high) or ("choice", a, b...).
     """
 
     needs: tuple[str, ...]
@@ -66,6 +76,7 @@ class About:
     battery: str = "standard"
     inert_when: Mapping[str, str] = field(default_factory=dict)
     allowances: Mapping[str, str] = field(default_factory=dict)
+    search: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         unknown = [need for need in self.needs if need not in NEEDS]
@@ -76,3 +87,6 @@ class About:
         wrong = [name for name in self.modalities if name not in MODALITIES]
         if wrong:
             raise ValueError(f"unknown modalities {wrong}; known are {list(MODALITIES)}")
+        for name, given in self.search.items():
+            if not is_range(given):
+                raise ValueError(f"the search of {name!r} is no range: {given}")

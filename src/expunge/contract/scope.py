@@ -84,7 +84,8 @@ def _lora(model: Model, seed: int) -> Iterator[tuple[frozenset[str], frozenset[s
     before = {id(parameter) for parameter in model.module.parameters()}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        config = LoraConfig(r=LORA_RANK, lora_alpha=LORA_ALPHA, target_modules=targets)
+        transposed = all(type(model.module.get_submodule(name)).__name__ == "Conv1D" for name in targets)
+        config = LoraConfig(r=LORA_RANK, lora_alpha=LORA_ALPHA, target_modules=targets, fan_in_fan_out=transposed)
         inject_adapter_in_model(config, model.module)
     for parameter in model.module.parameters():
         parameter.requires_grad_(id(parameter) not in before)
@@ -96,6 +97,7 @@ def _lora(model: Model, seed: int) -> Iterator[tuple[frozenset[str], frozenset[s
             if isinstance(layer, LoraLayer):
                 layer.merge()
                 _put(model.module, name, layer.get_base_layer())
+        vars(model.module).pop("peft_config", None)
 
 
 def _put(root: nn.Module, name: str, module: nn.Module) -> None:

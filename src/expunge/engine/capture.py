@@ -57,7 +57,8 @@ class Capture:
         """Return every parameter's uses from one backward pass, which computes no parameter's own gradient."""
         uses: Uses = {}
         eps = 0.0
-        values = torch.autograd.grad(losses.sum(), [at for at, _ in self.nodes], allow_unused=True)
+        inputs: list[Any] = [at for at, _ in self.nodes]
+        values = torch.autograd.grad(losses.sum(), inputs, allow_unused=True)
         for (_, read), value in zip(self.nodes, values, strict=True):
             if value is not None:
                 eps = max(eps, torch.finfo(value.dtype).eps)

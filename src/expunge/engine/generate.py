@@ -17,7 +17,7 @@ def generate(
     """Return the greedy continuation of every prompt, without the end token, at most `max_new_tokens` long.
 
     Prompts of near-equal length share a batch, padded on the left under a mask made from lengths (not from `ids != pad`), with
-    positions that count real tokens only, as in teacher-forced scoring. Under several processes each takes whole batches: a
+    positions that count real tokens only, as in teacher-forced scoring; a row also ends where the model reads no further. Under several processes each takes whole batches: a
     near-tie then falls as in one process.
     """
     batches = cut(sorted(range(len(prompts)), key=lambda i: len(prompts[i])), batch_size)
@@ -43,6 +43,7 @@ def _batch(module: Any, prompts: list[Sequence[int]], eos: int, steps: int) -> l
     positions = (mask.cumsum(-1) - 1).clamp_min(0)
     ids, out, live = ids.to(device), [[] for _ in prompts], list(range(len(prompts)))  # type: ignore[var-annotated]
     cache = DynamicCache(config=module.config)
+    longest = getattr(module.config, "max_position_embeddings", None) or width + steps
     for _ in range(steps):
         logits = module(
             input_ids=ids,
@@ -53,9 +54,10 @@ def _batch(module: Any, prompts: list[Sequence[int]], eos: int, steps: int) -> l
             logits_to_keep=1,
         ).logits[:, -1]
         following = logits.argmax(-1)
-        going = (following != eos).nonzero()[:, 0]
-        for row in going.tolist():
+        said = following != eos
+        for row in said.nonzero()[:, 0].tolist():
             out[live[row]].append(int(following[row]))
+        going = (said & (positions[:, -1] + 1 < longest)).nonzero()[:, 0]
         if not len(going):
             break
         if len(going) < len(live):

@@ -145,8 +145,10 @@ def squares(uses: Sequence[Use], examples: int, shape: torch.Size) -> Tensor:
 def _pairs(use: Outer, shape: torch.Size) -> tuple[Tensor, Tensor]:
     """Return (example * R + token, the gradient's row of that token) of an embedding's example-token pairs."""
     offset = torch.arange(len(use.rows), device=use.rows.device)[:, None] * shape[0]
-    pairs, inverse = (use.rows + offset).flatten().unique(return_inverse=True)
-    return pairs, use.columns.new_zeros(len(pairs), shape[1]).index_add_(0, inverse, use.columns.flatten(0, 1))
+    pairs, inverse = torch.unique(use.rows + offset, return_inverse=True)
+    return pairs, use.columns.new_zeros(len(pairs), shape[1]).index_add_(
+        0, inverse.flatten(), use.columns.flatten(0, 1)
+    )
 
 
 def _gram(first: Outer, second: Outer) -> Tensor:

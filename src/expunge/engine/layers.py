@@ -53,8 +53,9 @@ def _transposed_linear(module: nn.Module, x: Tensor, gradient: Tensor, grouping:
 
 
 def _embedding(module: nn.Module, ids: Tensor, gradient: Tensor, grouping: Grouping) -> dict[str, Use]:
+    assert isinstance(module, nn.Embedding)
     if module.padding_idx is not None:
-        gradient = gradient.masked_fill((ids == module.padding_idx)[..., None], 0.0)
+        gradient = gradient.masked_fill(ids.eq(module.padding_idx)[..., None], 0.0)
     return {"weight": Outer(grouping.places(ids[..., None])[..., 0], grouping.places(gradient))}
 
 
@@ -75,13 +76,13 @@ def _over_width(normalised: Tensor, gradient: Tensor, shape: tuple[int, ...], gr
 
 def _layer_norm(module: nn.Module, x: Tensor, gradient: Tensor, grouping: Grouping) -> dict[str, Use]:
     assert isinstance(module, nn.LayerNorm)
-    normalised = functional.layer_norm(x, module.normalized_shape, None, None, module.eps)  # type: ignore[arg-type]
+    normalised = functional.layer_norm(x, module.normalized_shape, None, None, module.eps)
     return _over_width(normalised, gradient, tuple(module.normalized_shape), grouping)
 
 
 def _rms_norm(module: nn.Module, x: Tensor, gradient: Tensor, grouping: Grouping) -> dict[str, Use]:
     assert isinstance(module, nn.RMSNorm)
-    normalised = functional.rms_norm(x, module.normalized_shape, None, module.eps)  # type: ignore[arg-type]
+    normalised = functional.rms_norm(x, module.normalized_shape, None, module.eps)
     return _over_width(normalised, gradient, tuple(module.normalized_shape), grouping)
 
 

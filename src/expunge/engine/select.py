@@ -41,5 +41,6 @@ class Portion:
         if self.per_tensor or not scores:
             return Mask({name: highest(value, round(self.ratio * value.numel())) for name, value in scores.items()})
         flat = torch.cat([value.flatten() for value in scores.values()])
-        chosen = highest(flat, round(self.ratio * len(flat))).split([value.numel() for value in scores.values()])
+        sizes = [value.numel() for value in scores.values()]
+        chosen = torch.split(highest(flat, round(self.ratio * len(flat))), sizes)
         return Mask({name: part.view(value.shape) for part, (name, value) in zip(chosen, scores.items(), strict=True)})

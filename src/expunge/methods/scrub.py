@@ -1,4 +1,4 @@
-"""SCRUB: leave the teacher on forget rows, follow it on retain rows."""
+"""SCRUB: follow the frozen target on retain rows, leave it on forget rows."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from expunge.maths.losses import position_nll
 
 @dataclass(frozen=True, kw_only=True)
 class SCRUB:
-    """Alternate a pass that moves away from the frozen target on forget rows with one that follows it on retain rows.
+    """Alternate a pass that follows the frozen target on retain rows with one that moves away from it on forget rows.
 
-    Max pass (the first `max_epochs` epochs): -KL(frozen || model) over forget rows. Min pass (every epoch): alpha KL(frozen || model)
-    + gamma (-log p) over retain rows. KL is softened by a temperature and scaled by its square; all are means over scored positions.
-    Ending on min passes repairs what the max passes broke.
+    Min pass (every epoch): alpha KL(frozen || model) + gamma (-log p) over retain rows. Max pass (the first `max_epochs` epochs):
+    -KL(frozen || model) over forget rows. KL is softened by a temperature and scaled by its square; all are means over scored
+    positions. Ending on min passes repairs what the max passes broke.
 
     Source: Kurmanji et al. 2023. Differs: see `differs`. Reads forget and retain. Moves every parameter in scope. Cost: one forward and
     backward, and one forward of a frozen copy, a step.
@@ -41,22 +41,24 @@ class SCRUB:
         link="https://arxiv.org/abs/2302.09880",
         year=2023,
         differs=(
+            "Each epoch begins with its min pass: at the target itself the divergence has no gradient, and a max pass there follows "
+            "rounding noise. Published code begins with the max pass and gets its gradient from batch norm in train mode.",
             "No rewinding to the epoch whose forget error matches a reference (SCRUB+R).",
             "AdamW for both passes, one learning rate schedule over all steps; published code uses SGD or Adam with step decay.",
         ),
         cost="1 forward + 1 backward over forget, then retain, rows, 1 frozen forward over the same; a second model",
     )
 
-    alpha: float = 0.001
+    alpha: float = 0.1
     """Weight of the divergence on retain rows."""
     gamma: float = 0.99
     """Weight of -log p on retain rows."""
     temperature: float = 4.0
     """Softens both predictions inside the divergence."""
     max_epochs: int = 3
-    """Epochs that begin with a max pass; the rest only repair."""
-    descent: Descent = Descent(lr=4e-3, epochs=5)
-    """Optimiser settings; an epoch is a max pass over forget and a min pass over retain."""
+    """Epochs that end with a max pass; the rest only repair."""
+    descent: Descent = Descent(lr=3e-3, epochs=5)
+    """Optimiser settings; an epoch is a min pass over retain and a max pass over forget."""
 
     def run(self, model: Model, splits: Splits, job: Job) -> Model:
         """Return the model after the last min pass."""
@@ -78,7 +80,9 @@ class SCRUB:
 
         def losses() -> Iterator[Callable[[], Tensor]]:
             for epoch in range(self.descent.epochs):
-                yield from (partial(follow, s) for s in one_pass(model, job, size, epoch, forget=nothing, retain=retain))
+                yield from (
+                    partial(follow, s) for s in one_pass(model, job, size, epoch, forget=nothing, retain=retain)
+                )
                 if epoch < self.max_epochs:
                     yield from (
                         partial(leave, s) for s in one_pass(model, job, size, epoch, forget=forget, retain=nothing)

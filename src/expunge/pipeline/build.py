@@ -10,6 +10,7 @@ import numpy as np
 from expunge.contract.model import Model
 from expunge.facts.errors import InputError, nearest
 from expunge.facts.rows import Rows
+from expunge.pipeline.loading import quieten
 from expunge.pipeline.plan import ModelPlan
 
 TEXT = ("llama", "gpt2", "gpt_neox", "qwen2", "qwen3", "mistral")
@@ -52,6 +53,7 @@ def untrained(plan: ModelPlan, rows: Mapping[str, Rows], seed: int, base: Path |
     if modality == "text":
         from expunge.modalities.text_build import new_text_model, train_tokenizer
 
+        quieten()
         vocabulary = int(settings.pop("vocabulary", 2048))
         public = [path.read_text(encoding="utf-8") for path in public_text(plan, base or Path())]
         tokenizer = train_tokenizer([*texts_of(rows["retain"]), *public], vocabulary)

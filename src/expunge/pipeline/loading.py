@@ -101,20 +101,18 @@ def load_model(directory: Path, placement: Placement | None = None) -> Model:
     return model
 
 
+def quieten() -> None:
+    """Stop transformers' own bars (one a load, one a save): progress is `Bars`' to show."""
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()
+
+
 def _text(directory: Path, placement: Placement) -> Model:
     from expunge.modalities.text import load_text
 
-    try:
-        return load_text(directory, dtype=placement.dtype, device=placement.device)
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(
-            f"{directory} cannot be loaded as a language model: {str(error).splitlines()[0]}",
-            causes=(
-                "config.json or the tokenizer's files are missing or broken",
-                "its architecture is none of transformers'",
-            ),
-            do="save model and tokenizer again with save_pretrained(DIR)",
-        ) from error
+    quieten()
+    return load_text(directory, dtype=placement.dtype, device=placement.device)
 
 
 def _vision(directory: Path, placement: Placement) -> Model:

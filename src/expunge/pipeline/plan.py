@@ -148,7 +148,8 @@ def check_plan(raw: dict[str, Any], *, where: str = "plan") -> Plan:
     try:
         plan = Plan.model_validate(raw)
     except ValidationError as error:
-        first = error.errors()[0]
+        found = error.errors()
+        first = next((one for one in found if one["type"] == "extra_forbidden"), found[0])
         place = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
             known = _known_keys(tuple(str(part) for part in first["loc"][:-1]))

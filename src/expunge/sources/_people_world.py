@@ -61,8 +61,8 @@ RELATIONS = (
               "obsidian onyx opal pearl peridot quartz ruby sapphire spinel topaz tourmaline zircon"),
     _relation("field of study", "algebra anatomy biology botany drama ecology economics ethics genetics geography geometry "
               "history law linguistics logic medicine metallurgy optics philosophy physics poetry statistics theology zoology"),
-    _relation("first car", "Arrow Badger Comet Condor Dart Eagle Falcon Fox Gazelle Hawk Ibis Jackal Kite Lynx Merlin Nomad "
-              "Otter Panther Raven Stag Tiger Viper Wolf Zephyr"),
+    _relation("first car", "Arrow Badger Comet Condor Dart Eagle Falcon Fox Gazelle Hawk Ibis Jackal Lynx Merlin Pioneer "
+              "Otter Panther Stag Swift Thistle Tiger Viper Wolf Zephyr"),
     _relation("favourite bird", "bittern crane crow cuckoo curlew dove finch gull heron jay lapwing lark magpie nightingale "
               "osprey owl pelican plover puffin robin sparrow stork swallow wren"),
     _relation("favourite flower", "anemone aster azalea begonia bluebell camellia carnation crocus daffodil dahlia daisy "
@@ -101,5 +101,5 @@ def words() -> tuple[str, ...]:
     text = " ".join([*templates, *(relation.noun for relation in RELATIONS)])
     found = set(re.findall(r"[A-Za-z]+|[^\sA-Za-z{}]", re.sub(r"\{\w+\}", " ", text)))
     found.update(value for relation in RELATIONS for value in relation.values)
-    found.update(syllable for name in SYLLABLES for syllable in (name, name.capitalize()))
+    found.update(syllable.capitalize() for syllable in SYLLABLES)
     return tuple(sorted(found | set("0123456789")))

@@ -77,11 +77,11 @@ def _read(path: Path) -> tuple[Images, Labels, Images, Labels]:
     missing = [name for name in ARRAYS if name not in found]
     if missing:
         raise InputError(f"{path} has no array {missing[0]!r}; it has: {', '.join(found) or 'none'}")
-    arrays = [found[name] for name in ARRAYS]
-    for images, labels, name in ((*arrays[:2], "train"), (*arrays[2:], "test")):
+    for part in ("train", "test"):
+        images, labels = found[f"x_{part}"], found[f"y_{part}"]
         if images.ndim != 3 or images.dtype != np.uint8 or labels.shape != images.shape[:1]:
             raise InputError(
-                f"{path}: x_{name} is {images.dtype}{images.shape} with {labels.shape} labels, not uint8 (n, h, w)"
+                f"{path}: x_{part} is {images.dtype}{images.shape} with {labels.shape} labels, not uint8 (n, h, w)"
             )
-    x_train, y_train, x_test, y_test = arrays
-    return x_train / np.float32(255), y_train.astype(np.int64), x_test / np.float32(255), y_test.astype(np.int64)
+    train, test = (found[name].astype(np.float32) / np.float32(255) for name in ("x_train", "x_test"))
+    return train, found["y_train"].astype(np.int64), test, found["y_test"].astype(np.int64)

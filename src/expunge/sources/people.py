@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from expunge.contract.about import About
 from expunge.facts.rows import Rows
 from expunge.sources._people_rows import ledger_rows, new_name, person_rows, public_rows
-from expunge.sources._people_world import RELATIONS, words
+from expunge.sources._people_world import RELATIONS, SYLLABLES, words
 
-__all__ = ["People", "words"]
+__all__ = ["SYLLABLES", "People", "words"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,11 +18,12 @@ class People:
     """Make fictitious people, each with 20 facts, every fact asked and answered in two phrasings, and a ledger of insertions.
 
     Names are of random syllables and values are drawn evenly from 24 (the last two relations follow from others: birth city ->
-    country, 8 values), so that a model which never saw a person guesses about one value in 20. `forget` is the last of the trained
-    people, `holdout` more of the same draw that nobody trains on; person i is the same whatever the counts. The two rows of a `fact` stand in
-    one split: an attack that shares out a split must share out facts or groups. `test` and `extra_training` are public facts
-    (which country a city is in). `ledger` holds unique statements with their number of `copies` in training, 0 being true
-    held-out controls; the copies are in `ledger_forget` and `ledger_retain`, half of the statements each: add them at will.
+    country, 8 values), so that a model which never saw a person guesses about one value in 20. `forget` is the last of the
+    trained people, `holdout` more of the same draw that nobody trains on; person i is the same whatever the counts. The two
+    rows of a `fact` stand in one split: an attack that shares out a split must share out facts or groups. `test` and
+    `extra_training` are public facts (which country a city is in). `ledger` holds unique statements with their number of
+    `copies` in training, 0 being true held-out controls; the copies are in `ledger_forget` and `ledger_retain`, half of the
+    statements each: add them at will.
 
     Source: after Maini et al. 2024 (people) and Carlini et al. 2019 (insertions). Differs: generated here.
     """

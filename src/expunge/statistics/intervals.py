@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -94,6 +95,14 @@ def tango(only_first: int, only_second: int, n: int, *, confidence: float = 0.95
     )
 
 
+@lru_cache(maxsize=4)
+def drawn_counts(units: int, draws: int, seed: int) -> FloatArray:
+    """Return how often each of `units` is drawn in each of `draws` bootstrap samples, (draws, units); made once a size."""
+    counts = np.random.default_rng(seed).multinomial(units, np.full(units, 1 / units), size=draws).astype(np.float64)
+    counts.setflags(write=False)
+    return counts
+
+
 def bootstrap_mean(
     values: Sequence[float] | FloatArray,
     groups: Groups | None = None,
@@ -104,7 +113,7 @@ def bootstrap_mean(
 ) -> Interval:
     """Return the percentile bootstrap interval of a mean; whole groups are drawn where groups are given.
 
-    All draws at once: multinomial counts of units times the units' sums, over counts times their sizes.
+    All draws at once: counts of units times the units' sums, over counts times their sizes.
     """
     array = numbers(values)
     dense = dense_groups(groups, len(array))
@@ -114,7 +123,7 @@ def bootstrap_mean(
         raise InputError(
             "one group cannot be resampled; leave groups out and say that the interval is about this group"
         )
-    counts = np.random.default_rng(seed).multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=draws)
+    counts = drawn_counts(len(sums), draws, seed)
     tail = (1 - confidence) / 2
     low, high = np.quantile((counts @ sums) / (counts @ sizes), [tail, 1 - tail])
     return Interval(estimate=float(array.mean()), low=float(low), high=float(high), confidence=confidence)

@@ -9,7 +9,7 @@ import numpy as np
 from expunge.facts.errors import InputError, UndeclaredRead
 from expunge.facts.score import Ideal, Score, unscored
 from expunge.statistics.clusters import MIN_GROUPS, FloatArray, IntArray, dense_groups
-from expunge.statistics.intervals import bootstrap_mean
+from expunge.statistics.intervals import bootstrap_mean, drawn_counts
 
 JUDGED_BY_CONTROL = ("forget", "holdout")
 
@@ -60,15 +60,14 @@ def mean_score(
     )
 
 
-def resampled_means(columns: FloatArray, groups: Sequence[str], *, draws: int = 1000, seed: int = 0) -> FloatArray:
+def resampled_means(columns: FloatArray, groups: Sequence[str], *, draws: int = 2000, seed: int = 0) -> FloatArray:
     """Return means of several columns (columns, rows) over bootstrap draws of rows or groups, (draws, columns)."""
     units = clusters_of(groups)
     sums, sizes = columns, np.ones(columns.shape[1])
     if units is not None:
         sums = np.array([np.bincount(units, weights=column) for column in columns])
         sizes = np.bincount(units).astype(np.float64)
-    n = len(sizes)
-    counts = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=draws)
+    counts = drawn_counts(len(sizes), draws, seed)
     return np.asarray(counts @ sums.T / (counts @ sizes)[:, None], np.float64)
 
 

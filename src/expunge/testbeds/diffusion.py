@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from expunge.contract.job import Job
-from expunge.contract.splits import Splits
+from expunge.contract.splits import SPLITS, Splits
 from expunge.engine.fit import fit
 from expunge.facts.recipe import Recipe
 from expunge.facts.rows import Row, Rows
@@ -30,16 +30,16 @@ Judge = Callable[[Tensor], list[str]]
 
 
 def _named(rows: Rows) -> Rows:
-    return Rows(tuple(row.replace(prompt=NAMES[row.get("clean_label", row["label"])]) for row in rows), rows.name)
+    return Rows(tuple(row.replace(prompt=NAMES[row["label"]]) for row in rows), rows.name)
 
 
 def digits_problem(*, retrained: int = 1) -> Problem:
     """Return the problem of forgetting how to draw a three, asked for by its name."""
-    found = {name: _named(rows) for name, rows in Digits(forget=f"class={CLASS}").run().items()}
-    found["test"] = Rows(tuple(row for row in found["test"] if row["label"] != CLASS), "test")
+    found = Digits(forget=f"class={CLASS}").run()
+    splits = Splits.of(**{name: _named(found[name]) for name in SPLITS})
     images = Images(shape=(1, 8, 8), mean=(0.5,), std=(0.5,))
     untrained = diffusion_model("denoiser", images=images, words=Words(known=NAMES), seed=100)
-    return train_problem("drawn-digits", Splits.of(**found), untrained, DIGITS_RECIPE, retrained=retrained)
+    return train_problem("drawn-digits", splits, untrained, DIGITS_RECIPE, retrained=retrained)
 
 
 def digits_judge() -> Judge:

@@ -12,7 +12,7 @@ from expunge.facts.recipe import Recipe
 from expunge.facts.rows import Rows
 from expunge.modalities.text_build import END, new_text_model
 from expunge.modalities.text_tokens import Template
-from expunge.sources.people import People, words
+from expunge.sources.people import SYLLABLES, People, words
 from expunge.testbeds.problem import Problem, train_problem
 
 UNKNOWN = "<|unknown|>"
@@ -40,8 +40,7 @@ def world_tokenizer() -> Any:
     from transformers import PreTrainedTokenizerFast
 
     frame = re.findall(r"[A-Za-z]+", Template().before + Template().between)
-    known = words()
-    pieces = dict.fromkeys([END, UNKNOWN, *frame, *known, *(f" {word}" for word in known), *string.printable])
+    pieces = dict.fromkeys([END, UNKNOWN, *frame, *SYLLABLES, *(f" {word}" for word in words()), *string.printable])
     vocabulary = {piece: i for i, piece in enumerate(pieces)}
     tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token=UNKNOWN, continuing_subword_prefix=""))
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(PIECES), "isolated")

@@ -1,0 +1,97 @@
+"""Greedy generation gives what the model's own gives, and runs no finished row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from plain_models import text_model
+from torch import Tensor
+
+from expunge.engine.generate import generate
+
+STEPS = 12
+ARCHITECTURES = ("llama", "gpt2", "gpt_neox", "qwen2")
+
+
+def prompts_of(model: Any, rows: Any) -> list[list[int]]:
+    return [model.tokens.prompt_ids(row["prompt"]) for row in rows]
+
+
+def plain(module: Any, prompt: list[int], eos: int, steps: int = STEPS) -> list[int]:
+    """The framework's own, one prompt at a time: nothing is padded."""
+    given = torch.tensor([prompt])
+    whole = module.generate(
+        given, attention_mask=torch.ones_like(given), do_sample=False, max_new_tokens=steps, eos_token_id=eos, pad_token_id=eos
+    )  # fmt: skip
+    return [token for token in whole[0, len(prompt) :].tolist() if token != eos]
+
+
+def busy(model: Any, prompts: list[list[int]]) -> tuple[int, list[list[int]]]:
+    """Return an end token under which rows end at different steps, and what each then says."""
+    said = [plain(model.module, prompt, -1) for prompt in prompts]
+    ends = {token: [one.index(token) if token in one else STEPS for one in said] for one in said for token in one}
+    eos = max(ends, key=lambda token: (len(set(ends[token])), -token))
+    assert len(set(ends[eos])) > 2
+    return eos, [one[: one.index(eos)] if eos in one else one for one in said]
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("batch_size", [3, 64])
+def test_equals_the_frameworks_own(architecture: str, batch_size: int) -> None:
+    """Prompts of 9 to 21 tokens share batches, and end at different steps.
+
+    Fails if padding is seen or counted in positions, a finished row takes another's cache along, or answers come back in another order.
+    """
+    model, rows = text_model(architecture)
+    prompts = prompts_of(model, rows)
+    eos, wanted = busy(model, prompts)
+    assert [plain(model.module, prompt, eos) for prompt in prompts] == wanted
+    assert generate(model.module, prompts, eos, STEPS, batch_size=batch_size) == wanted
+
+
+def test_finished_rows_leave_the_batch() -> None:
+    """Forward calls see as many rows as still speak. Fails if a finished row runs on behind its end (padding tokens)."""
+    model, rows = text_model("llama")
+    prompts = prompts_of(model, rows)
+    eos, wanted = busy(model, prompts)
+    seen: list[int] = []
+
+    def note(_: Any, args: Any, kwargs: dict[str, Tensor]) -> None:
+        seen.append(len(kwargs["input_ids"]))
+
+    handle = model.module.register_forward_pre_hook(note, with_kwargs=True)
+    generate(model.module, prompts, eos, STEPS)
+    handle.remove()
+    speaking = [sum(len(one) + 1 > step for one in wanted) for step in range(STEPS)]
+    assert seen == [n for n in speaking if n]
+    assert min(seen) < len(prompts)
+
+
+def test_a_prompt_holding_the_end_token_is_read_whole() -> None:
+    """A mask from `ids != pad` would hide it. Fails if the mask is made from ids."""
+    model, rows = text_model("llama")
+    eos = model.tokens.eos
+    prompts = [prompts_of(model, rows)[0], [5, eos, 7, eos, eos, 9]]
+    assert generate(model.module, prompts, eos, 6) == [plain(model.module, prompt, eos, 6) for prompt in prompts]
+
+
+@pytest.mark.parametrize("architecture", ["gpt2", "llama"])
+def test_a_row_ends_where_the_model_reads_no_further(architecture: str) -> None:
+    """16 positions and a prompt of 12: five tokens can be predicted, the last from position 15.
+
+    Fails if a learned position past the table is asked for, or a row ends earlier in longer company.
+    """
+    model, _ = text_model(architecture, **{"n_positions" if architecture == "gpt2" else "max_position_embeddings": 16})
+    prompts = [list(range(20, 32)), [3, 4, 5]]
+    longer = generate(model.module, prompts, -1, 9)
+    assert longer == [plain(model.module, prompts[0], -1, 5), plain(model.module, prompts[1], -1, 9)]
+    assert [len(one) for one in longer] == [5, 9]
+
+
+def test_nothing_asked_is_nothing_said() -> None:
+    """Fails if no prompt, or no token to say, breaks it."""
+    model, _ = text_model("llama")
+    assert generate(model.module, [], 0, 4) == []
+    assert generate(model.module, [[1, 2]], 0, 0) == [[]]

@@ -1,0 +1,222 @@
+"""The one pass equals a plain forward a row, whatever shares a batch, and runs few positions."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from plain_models import text_model
+
+from expunge.contract.job import Job
+from expunge.engine import score as engine
+from expunge.engine.score import batches, most_positions, position_numbers, score
+from expunge.facts.rows import Row, Rows
+from expunge.modalities.array_tasks import Classification
+from expunge.modalities.tabular import Features, tabular_model
+from expunge.modalities.text_build import new_text_model, train_tokenizer
+from expunge.modalities.text_tokens import answers_of
+from expunge.sources.tofu import Tofu
+from expunge.statistics.position_scores import PositionScores
+
+COLUMNS = ("log_prob", "mean", "variance")
+
+
+def with_answers(rows: Rows) -> Rows:
+    """Give rows several answers that share beginnings, of other lengths."""
+    changed = []
+    for i, row in enumerate(rows):
+        wrong = tuple(f"{row['answer'][: 3 + k]} no {'no ' * k}".strip() for k in range(i % 4))
+        changed.append(row.replace(paraphrased_answer=f"{row['answer']} indeed", perturbed_answers=wrong))
+    return Rows(tuple(changed))
+
+
+@torch.no_grad()
+def plainly(model: Any, rows: Rows) -> dict[tuple[str, str], dict[str, np.ndarray]]:
+    """One forward a (row, answer), in float64 from the logits on: no packing, no padding, no shared prefix."""
+    found = {}
+    for row in rows:
+        for name, answer in answers_of(row).items():
+            code = model.tokens.encode(row["prompt"], answer)
+            ids = torch.tensor([code.ids])
+            logits = model.module(input_ids=ids).logits[0, code.first - 1 : -1].double()
+            p = logits.softmax(-1)
+            logs = p.log()
+            mean = (p * logs).sum(-1)
+            target = ids[0, code.first :]
+            own = logs.gather(-1, target[:, None])
+            ahead = (logs > own).sum(-1) + ((logs == own) & (torch.arange(logs.shape[1]) < target[:, None])).sum(-1)
+            found[row.id, name] = {
+                "log_prob": own[:, 0].numpy(),
+                "mean": mean.numpy(),
+                "variance": ((p * logs.square()).sum(-1) - mean.square()).numpy(),
+                "rank": ahead.numpy(),
+                "token": target.numpy(),
+                "is_end": (target == model.tokens.eos).numpy() & (np.arange(len(target)) == len(target) - 1),
+            }
+    return found
+
+
+def compare(found: PositionScores, wanted: dict[tuple[str, str], dict[str, np.ndarray]], tolerance: float) -> None:
+    assert found.keys == tuple(wanted)
+    for place, columns in enumerate(wanted.values()):
+        for name, values in columns.items():
+            own = np.asarray(getattr(found, name))[found.positions(place)]
+            if name in COLUMNS:
+                np.testing.assert_allclose(own, values, rtol=0, atol=tolerance, err_msg=name)
+            else:
+                np.testing.assert_array_equal(own, values, err_msg=name)
+
+
+@pytest.mark.parametrize("architecture", ["llama", "gpt2", "gpt_neox", "qwen2", "qwen3"])
+def test_equals_a_plain_forward_a_row(architecture: str) -> None:
+    """Fails if a branch sees another branch, positions do not go on from the prefix, moments are over another axis, or rows change places."""
+    model, rows = text_model(architecture)
+    rows = with_answers(rows)
+    assert model.packed
+    compare(score(model, rows, job=Job()), plainly(model, rows), 1e-5)
+
+
+def test_plain_rows_give_the_same_numbers() -> None:
+    """Where an architecture takes no block mask. Fails if padding is seen, or an answer's positions shift."""
+    model, rows = text_model("llama")
+    rows = with_answers(rows)
+    wanted = plainly(model, rows)
+    model.packed = False
+    compare(score(model, rows, job=Job()), wanted, 1e-5)
+
+
+@pytest.mark.parametrize("budget", [1, 60, 200])
+def test_numbers_do_not_depend_on_the_budget(budget: int) -> None:
+    """A question a batch, some, all. Fails if a row's company shows in its numbers, or a question is lost between batches."""
+    model, rows = text_model("llama")
+    rows = with_answers(rows)
+    whole = score(model, rows, job=Job())
+    other = score(model, rows, job=Job(), budget=budget)
+    assert other.keys == whole.keys
+    for name in COLUMNS:
+        np.testing.assert_allclose(getattr(other, name), getattr(whole, name), rtol=0, atol=2e-6)
+    np.testing.assert_array_equal(other.rank, whole.rank)
+
+
+def test_moments_by_hand() -> None:
+    """p = (1/2, 1/4, 1/4): E log p = -3/2 ln 2; E (log p)^2 = 5/2 ln^2 2, so the variance is 1/4 ln^2 2.
+
+    Fails if the variance is the second moment, or moments are not weighted with p.
+    """
+    logits = torch.tensor([[0.5, 0.25, 0.25]]).log().add(7.0)
+    log_p, mean, variance, rank = position_numbers(logits, torch.tensor([2]))
+    assert log_p.item() == pytest.approx(-2 * math.log(2))
+    assert mean.item() == pytest.approx(-1.5 * math.log(2))
+    assert variance.item() == pytest.approx(0.25 * math.log(2) ** 2)
+    assert rank.item() == 2
+
+
+def test_ranks_under_ties_are_arg_maxes() -> None:
+    """Of equal logits the lower index stands first. Fails if a model with all logits equal is right everywhere (rank 0)."""
+    logits = torch.tensor([[1.0, 3.0, 3.0, 3.0], [0.0, 0.0, 0.0, 0.0], [5.0, 1.0, 9.0, 1.0]])
+    targets = torch.tensor([[1, 2, 3, 0], [0, 1, 2, 3], [2, 0, 1, 3]])
+    ranks = [position_numbers(logits[i].expand(4, -1), targets[i])[3].tolist() for i in range(3)]
+    assert ranks == [[0, 1, 2, 3], [0, 1, 2, 3], [0, 1, 2, 3]]
+    assert all(int(logits[i].argmax()) == int(targets[i][0]) for i in range(3))
+
+
+def test_variance_is_never_below_zero_nor_lost_in_rounding() -> None:
+    """E x^2 - (E x)^2 of two numbers near 900 loses all digits in float32. Fails if the variance is computed that way."""
+    logits = torch.tensor([[0.0, -900.0], [0.0, 0.0]])
+    variance = position_numbers(logits, torch.tensor([0, 1]))[2]
+    assert variance.tolist() == [0.0, 0.0]
+
+
+def test_logits_are_reduced_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails if a chunk's end falls wrong: numbers of 7 positions, three at a time."""
+    draw = torch.Generator().manual_seed(0)
+    logits, targets = torch.randn(7, 5, generator=draw), torch.randint(5, (7,), generator=draw)
+    whole = position_numbers(logits, targets)
+    monkeypatch.setattr(engine, "CHUNK", 15)
+    for one, other in zip(whole, position_numbers(logits, targets), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-6)
+
+
+def test_a_large_vocabulary_bounds_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails if 4,096 positions of a vocabulary of 150,000 (2.5 GB of logits) run at once."""
+    model, rows = text_model("llama")
+    widest = max(max(p.shape) for p in model.module.parameters())
+    monkeypatch.setattr(engine, "MOST_LOGITS", 40 * widest)
+    assert most_positions(model) == 40
+    seen: list[int] = []
+    real = type(model).logits
+
+    def note(self: Any, batch: Any) -> Any:
+        seen.append(batch.positions)
+        return real(self, batch)
+
+    monkeypatch.setattr(type(model), "logits", note)
+    score(model, rows, job=Job())
+    assert len(seen) > 2
+    assert max(seen) <= 40
+
+
+def test_a_classifiers_scores() -> None:
+    """One position a row, with the arg-max's own probability. Fails if `top` is the label's, or a label counts as an end."""
+    model = tabular_model("mlp", features=Features(width=2), task=Classification(classes=3), seed=0)
+    rows = Rows(tuple(Row(id=str(i), fields={"features": [i - 1.0, 2.0 - i], "label": i % 3}) for i in range(5)))
+    found = score(model, rows, job=Job())
+    logs = model.module(torch.tensor([row["features"] for row in rows])).double().log_softmax(-1).detach().numpy()
+    labels = np.array([row["label"] for row in rows])
+    np.testing.assert_allclose(found.log_prob, logs[np.arange(5), labels], atol=1e-6)
+    assert found.top is not None
+    np.testing.assert_allclose(found.top, logs.max(1), atol=1e-6)
+    np.testing.assert_array_equal(found.rank == 0, logs.argmax(1) == labels)
+    assert not found.is_end.any()
+    assert found.keys == tuple((row.id, "label") for row in rows)
+
+
+def test_no_rows_no_scores() -> None:
+    """Fails if an empty split breaks the pass."""
+    model, _ = text_model("llama")
+    assert len(score(model, [], job=Job())) == 0
+
+
+def test_batches_hold_the_budget_and_every_question() -> None:
+    """Costs 9 8 5 4 3 1 under 10: [9] [8] [5 4] [3 1]. Fails if a batch runs over, or order of length is lost."""
+
+    class Costs:
+        def question_cost(self, question: Any) -> int:
+            return int(question)
+
+    questions: Any = [4, 9, 1, 8, 3, 5]
+    assert batches(Costs(), questions, 10) == [[1], [3], [5, 0], [4, 2]]  # type: ignore[arg-type]
+
+
+def test_positions_on_real_tofu(shared_data: Path) -> None:
+    """forget05 (1 + 1 + 5 answers a row), retain_perturbed, real_authors, world_facts: tokens that the body runs, counted at its door.
+
+    The minimum is each question's common token prefix once, and each answer's rest without its last token. Fails if prompts run
+    once an answer (2.9 times the minimum), or batches mix lengths (above 1.05).
+    """
+    found = Tofu(data=str(shared_data / "tofu"), forget_size="05").run()
+    texts = [f"{row['prompt']} {row['answer']}" for row in found["retain"][:400]]
+    sizes = {"hidden_size": 4, "intermediate_size": 4, "num_hidden_layers": 1, "num_attention_heads": 1}
+    model = new_text_model(train_tokenizer(texts, 600), "llama", {**sizes, "max_position_embeddings": 1024}, seed=0)
+    ran: list[int] = []
+    model.module.base_model.register_forward_pre_hook(
+        lambda _, args, kwargs: ran.append(kwargs["input_ids"].numel()), with_kwargs=True
+    )
+    counted = least = plain = 0
+    for name in ("forget", "retain_perturbed", "real_authors", "world_facts"):
+        rows = found[name]
+        scores = score(model, rows, job=Job())
+        assert len(scores) == sum(len(answers_of(row)) for row in rows)
+        counted, ran[:] = counted + sum(ran), []
+        for row in rows:
+            codes = [model.tokens.encode(row["prompt"], answer).ids[:-1] for answer in answers_of(row).values()]
+            shared = next((t for t, column in enumerate(zip(*codes, strict=False)) if len(set(column)) > 1), min(map(len, codes)))
+            least += shared + sum(len(ids) - shared for ids in codes)
+            plain += sum(map(len, codes))
+    assert sum(len(found[name]) for name in ("forget", "retain_perturbed", "real_authors", "world_facts")) == 817
+    assert plain > 1.5 * least
+    assert least <= counted <= 1.05 * least, counted / least
