@@ -149,8 +149,9 @@ def line(model: Any, rows: Rows) -> str:
     wanted, found = loop(model, some, True)[0], squared_gradient_sum(model, some, job=job)
     assert not job.notes, job.notes
     error = max(float((found[key] - wanted[key]).abs().max() / wanted[key].abs().max()) for key in wanted)
-    length = sum(model.pack_apart([row]).positions for row in some) / len(some)
-    return f"{length:7.1f}{one * 1000:12.2f}{one / squares:8.1f}x{one_norms / norms:8.1f}x{ceiling:8.1f}x{mapped:>9}  {error:.0e}"
+    positions = sum(model.pack_apart([row]).positions for row in some) / len(some)
+    length = f"{positions:.0f}" if positions else "-"
+    return f"{length:>7}{one * 1000:12.2f}{one / squares:8.1f}x{one_norms / norms:8.1f}x{ceiling:8.1f}x{mapped:>9}  {error:.0e}"
 
 
 def main() -> None:

@@ -88,8 +88,16 @@ def word_tokenizer(texts: Iterable[str]) -> Any:
     return PreTrainedTokenizerFast(tokenizer_object=core, eos_token="<end>", pad_token="<end>", unk_token="<unknown>")
 
 
-def make_tiny(folder: Path, *, forget: int = 8, retain: int = 16, holdout: int = 8, seed: int = 0) -> Tiny:
-    """Write the rows, train the target and the model that never saw the forget rows, and save both."""
+def make_tiny(
+    folder: Path,
+    *,
+    forget: int = 8,
+    retain: int = 16,
+    holdout: int = 8,
+    seed: int = 0,
+    models: tuple[str, ...] = ("target", "never"),
+) -> Tiny:
+    """Write the rows, train the target and the model that never saw the forget rows, and save those asked for."""
     import torch
 
     from expunge.contract.job import Job
@@ -108,7 +116,9 @@ def make_tiny(folder: Path, *, forget: int = 8, retain: int = 16, holdout: int =
     texts = [f"Question: {row['question']} Answer: {row['answer']}" for row in rows]
     blank = new_text_model(word_tokenizer(texts), "llama", SIZES, seed=seed)
     recipe = Recipe(epochs=80, lr=1e-2, batch_size=24, stop_loss=0.03)
-    for name, splits in (("target", ("forget", "retain")), ("never", ("retain",))):
+    training = {"target": ("forget", "retain"), "never": ("retain",)}
+    for name in models:
+        splits = training[name]
         trained = Rows(tuple(row for split in splits for row in rows_of(parts[split])), name)
         fit(blank.fresh(seed), trained, recipe, job=Job(seed=seed)).save(folder / name)
     return Tiny(folder, folder / "target", folder / "never")

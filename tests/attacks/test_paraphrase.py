@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -61,10 +60,9 @@ def test_templates_for_rows_without_wordings() -> None:
     with_templates = Paraphrase(templates=("Tell me: {prompt}",)).run(item, said.probe())
     assert with_templates.forget == (0.0, 0.0)
     assert with_templates.item_control == (1.0,)
-    assert (
-        Paraphrase(templates=("Tell me: {prompt}",)).run(replace(item, retrained=(item,)), said.probe()).item_control
-        == ()
-    )
+    assert not {"Tell me: P", "Tell me: Q"} & set(said.asked)
+    alone = Paraphrase(templates=("Tell me: {prompt}",), item_control=False)
+    assert alone.run(item, said.probe()).item_control == ()
     with pytest.raises(ValueError, match=r"needs \{prompt\}"):
         Paraphrase(templates=("Tell me.",))
 
@@ -76,7 +74,7 @@ def test_rows_without_other_wordings_are_unscored() -> None:
 
 
 def test_anchors(verified: Any) -> None:
-    """Fails if the target answers no other wording, or a retrained model many (measured .34 against .03 and .03)."""
+    """Fails if the target answers no other wording, or a retrained model many (measured .86 against .05 and .04)."""
     share = {name: np.mean(verified.attack(Paraphrase(), name).forget) for name in ("target", "retrained-0")}
     assert share["target"] > share["retrained-0"] + 0.1
     assert share["retrained-0"] < 0.15

@@ -81,19 +81,23 @@ def test_any_width_counts_and_the_curve_has_each(verified: Any, monkeypatch: pyt
         told.append(bits)
         return 1
 
-    answers = iter([np.eye(40)[0], np.eye(40)[1]])
+    n = len(verified.problem.splits.rows["forget"])
+    answers = iter([np.eye(n)[0], np.eye(n)[1]])
     monkeypatch.setattr("expunge.attacks.quantisation.quantise", fake)
     monkeypatch.setattr("expunge.attacks.quantisation.successes", lambda *_: next(answers))
-    found = verified.attack(Quantisation(), "target")
+    found = verified.attack(Quantisation(item_control=False), "target")
     assert told == [8, 4]
     assert found.forget[:3] == (1.0, 1.0, 0.0)
-    assert found.curve == ((8.0, 1 / 40), (4.0, 1 / 40))
+    assert found.curve == ((8.0, 1 / n), (4.0, 1 / n))
     assert found.budget == "int8+int4"
     with pytest.raises(ValueError, match=r"widths in 2\.\.16"):
         Quantisation(bits=(1,))
 
 
 def test_anchors(verified: Any) -> None:
-    """Fails if rounding wipes out the target, or a retrained model gains by it (measured 1.0 against .025 and .1)."""
+    """Fails if rounding wipes out the target, or a retrained model gains by it (measured 1.0 against .075 and .037)."""
     assert np.mean(verified.attack(Quantisation(), "target").forget) > 0.9
-    assert np.mean(verified.attack(Quantisation(), "retrained-0").forget) < 0.2
+    control = verified.attack(Quantisation(), "retrained-0")
+    assert np.mean(control.forget) < 0.2
+    assert len(control.item_control) == len(verified.problem.splits.rows["holdout"])
+    assert np.mean(control.item_control) < 0.2

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,12 +18,20 @@ from expunge.facts.rows import Row, Rows
 
 def test_halves_hang_on_row_ids_alone() -> None:
     """Fails if the order of rows, or chance, decides who is taught: controls would relearn other rows."""
-    rows = Rows(tuple(Row(id=f"row-{i}", fields={}) for i in range(11)))
+    rows = Rows(tuple(Row(id=f"row-{i}", fields={}) for i in range(12)))
     first, second = halves(rows)
-    assert sorted([*first, *second]) == list(range(11))
-    assert (len(first), len(second)) == (6, 5)
-    turned = rows.take(list(range(10, -1, -1)))
+    assert sorted([*first, *second]) == list(range(12))
+    assert (len(first), len(second)) == (6, 6)
+    turned = rows.take(list(range(11, -1, -1)))
     assert {turned[i].id for i in halves(turned)[0]} == {rows[i].id for i in first}
+
+
+def test_phrasings_of_one_fact_stay_together() -> None:
+    """Fails if a fact is taught in one phrasing and asked in the other: the control would learn it too."""
+    rows = Rows(tuple(Row(id=f"{i}/{j}", fields={"fact": f"fact-{i}"}) for i in range(9) for j in range(2)))
+    first, second = ({rows[i]["fact"] for i in half} for half in halves(rows))
+    assert not first & second
+    assert (len(first), len(second)) == (5, 4)
 
 
 def test_every_row_is_asked_untaught(verified: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,11 +53,12 @@ def test_every_row_is_asked_untaught(verified: Any, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr("expunge.attacks.relearning.teach", fake_teach)
     monkeypatch.setattr("expunge.attacks.relearning.successes", fake_successes)
-    found = verified.attack(Relearning(budgets=(1, 2, 4)), "target")
+    found = verified.attack(Relearning(budgets=(1, 2, 4), item_control=False), "target")
     assert taught[0] | taught[1] == set(verified.problem.splits.rows["forget"].ids)
     assert not taught[0] & taught[1]
     assert found.curve == ((0.0, 0.0), (1.0, 0.0), (2.0, 0.5), (4.0, 0.0))
-    assert sorted(found.forget) == pytest.approx([0.0] * 20 + [1 / 3] * 20)
+    half = len(verified.problem.splits.rows["forget"]) // 2
+    assert sorted(found.forget) == pytest.approx([0.0] * half + [1 / 3] * half)
     assert found.budget == "up to 4 steps"
 
 
@@ -79,13 +87,12 @@ def test_hidden_knowledge_comes_back_and_absent_knowledge_does_not(verified: Any
     direct = found.curve[0][1]
     assert direct < 0.3
     assert np.mean(found.forget) > direct + 0.4
-    control = verified.attack(Relearning(), "retrained-0")
+    control = verified.attack(Relearning(item_control=False), "retrained-0")
     assert np.mean(control.forget) < 0.2
-    assert control.item_control == ()
 
 
 def test_same_seed_same_outcome_and_items_without_a_control(verified: Any) -> None:
-    """Fails if the order of steps hangs on global chance, or holdout rows are not attacked where no other model is a control."""
+    """Fails if the order of steps hangs on global chance, or holdout rows are attacked unasked or not at all."""
     rows = {split: verified.problem.splits.rows[split][:6] for split in ("forget", "holdout")}
     given = Evidence(name="m", role="unlearned", modality="text", rows=rows)
     unit = Relearning(budgets=(1, 2), batch_size=2)
@@ -95,8 +102,8 @@ def test_same_seed_same_outcome_and_items_without_a_control(verified: Any) -> No
         outcomes.append(unit.run(given, verified.probe(verified.models["target"])))
     assert outcomes[0] == outcomes[1]
     assert len(outcomes[0].item_control) == 6
-    with_control = unit.run(replace(given, retrained=(given,)), verified.probe(verified.models["target"]))
-    assert with_control.item_control == ()
+    alone = Relearning(budgets=(1, 2), batch_size=2, item_control=False)
+    assert alone.run(given, verified.probe(verified.models["target"])).item_control == ()
 
 
 def test_what_cannot_be_halved_and_bad_settings(verified: Any) -> None:
@@ -104,7 +111,7 @@ def test_what_cannot_be_halved_and_bad_settings(verified: Any) -> None:
     one = {"forget": verified.problem.splits.rows["forget"][:1]}
     given = Evidence(name="m", role="unlearned", modality="text", rows=one)
     reason = Relearning().run(given, verified.probe(verified.models["target"])).unscored
-    assert reason == "1 forget rows cannot be cut into halves"
+    assert reason == "1 forget rows of one fact cannot be cut into halves"
     with pytest.raises(ValueError, match="rising numbers"):
         Relearning(budgets=(5, 5))
     with pytest.raises(ValueError, match="lr must be positive"):

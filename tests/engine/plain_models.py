@@ -46,6 +46,17 @@ def text_model(architecture: str, **settings: Any) -> tuple[Any, Rows]:
     return shaken(new_text_model(tokenizer, architecture, sizes, seed=0)), rows
 
 
+def plain_nll(model: Any, rows: Sequence[Row]) -> Tensor:
+    """-log p of every scored position of the rows, from one plain forward a row."""
+    found = []
+    for row in rows:
+        code = model.tokens.encode(row["prompt"], row["answer"])
+        ids = torch.tensor([code.ids])
+        logits = model.module(input_ids=ids).logits[0, code.first - 1 : -1]
+        found.append(nn.functional.cross_entropy(logits, ids[0, code.first :], reduction="none"))
+    return torch.cat(found)
+
+
 def shaken(model: Any) -> Any:
     """Move every weight a little: norms that start at one and biases at zero would hide errors in them."""
     draw = torch.Generator().manual_seed(1)

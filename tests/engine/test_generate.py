@@ -11,8 +11,7 @@ from torch import Tensor
 
 from expunge.engine.generate import generate
 
-STEPS = 12
-ARCHITECTURES = ("llama", "gpt2", "gpt_neox", "qwen2")
+STEPS = 8
 
 
 def prompts_of(model: Any, rows: Any) -> list[list[int]]:
@@ -31,42 +30,36 @@ def plain(module: Any, prompt: list[int], eos: int, steps: int = STEPS) -> list[
 def busy(model: Any, prompts: list[list[int]]) -> tuple[int, list[list[int]]]:
     """Return an end token under which rows end at different steps, and what each then says."""
     said = [plain(model.module, prompt, -1) for prompt in prompts]
-    ends = {token: [one.index(token) if token in one else STEPS for one in said] for one in said for token in one}
-    eos = max(ends, key=lambda token: (len(set(ends[token])), -token))
-    assert len(set(ends[eos])) > 2
+    ends = {token: {one.index(token) if token in one else STEPS for one in said} for one in said for token in one}
+    eos = max(ends, key=lambda token: (len(ends[token]), -token))
+    assert len(ends[eos]) > 1
     return eos, [one[: one.index(eos)] if eos in one else one for one in said]
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-@pytest.mark.parametrize("batch_size", [3, 64])
-def test_equals_the_frameworks_own(architecture: str, batch_size: int) -> None:
-    """Prompts of 9 to 21 tokens share batches, and end at different steps.
+@pytest.mark.parametrize("architecture", ["llama", "gpt2", "gpt_neox", "qwen2"])
+def test_equals_the_frameworks_own(architecture: str) -> None:
+    """Prompts of several lengths share batches (all in one, two at a time), and end at different steps; finished rows leave.
 
-    Fails if padding is seen or counted in positions, a finished row takes another's cache along, or answers come back in another order.
+    Fails if padding is seen or counted in positions, a finished row runs on or takes another's cache along, or answers come back
+    in another order.
     """
-    model, rows = text_model(architecture)
-    prompts = prompts_of(model, rows)
+    model, rows = text_model(architecture, initializer_range=0.4)
+    prompts = prompts_of(model, rows[:5])
+    assert len({len(prompt) for prompt in prompts}) > 2
     eos, wanted = busy(model, prompts)
-    assert [plain(model.module, prompt, eos) for prompt in prompts] == wanted
-    assert generate(model.module, prompts, eos, STEPS, batch_size=batch_size) == wanted
-
-
-def test_finished_rows_leave_the_batch() -> None:
-    """Forward calls see as many rows as still speak. Fails if a finished row runs on behind its end (padding tokens)."""
-    model, rows = text_model("llama")
-    prompts = prompts_of(model, rows)
-    eos, wanted = busy(model, prompts)
+    assert plain(model.module, prompts[0], eos) == wanted[0]
     seen: list[int] = []
 
     def note(_: Any, args: Any, kwargs: dict[str, Tensor]) -> None:
         seen.append(len(kwargs["input_ids"]))
 
     handle = model.module.register_forward_pre_hook(note, with_kwargs=True)
-    generate(model.module, prompts, eos, STEPS)
+    assert generate(model.module, prompts, eos, STEPS) == wanted
     handle.remove()
     speaking = [sum(len(one) + 1 > step for one in wanted) for step in range(STEPS)]
     assert seen == [n for n in speaking if n]
     assert min(seen) < len(prompts)
+    assert generate(model.module, prompts, eos, STEPS, batch_size=2) == wanted
 
 
 def test_a_prompt_holding_the_end_token_is_read_whole() -> None:
@@ -83,11 +76,13 @@ def test_a_row_ends_where_the_model_reads_no_further(architecture: str) -> None:
 
     Fails if a learned position past the table is asked for, or a row ends earlier in longer company.
     """
-    model, _ = text_model(architecture, **{"n_positions" if architecture == "gpt2" else "max_position_embeddings": 16})
+    window = {"n_positions": 16} if architecture == "gpt2" else {}
+    model, _ = text_model(architecture, max_position_embeddings=16, **window)
     prompts = [list(range(20, 32)), [3, 4, 5]]
-    longer = generate(model.module, prompts, -1, 9)
-    assert longer == [plain(model.module, prompts[0], -1, 5), plain(model.module, prompts[1], -1, 9)]
-    assert [len(one) for one in longer] == [5, 9]
+    wanted = [plain(model.module, prompts[0], -1, 5), plain(model.module, prompts[1], -1, 9)]
+    unsaid = next(token for token in range(100, 200) if token not in {*wanted[0], *wanted[1]})
+    assert [len(one) for one in wanted] == [5, 9]
+    assert generate(model.module, prompts, unsaid, 9) == wanted
 
 
 def test_nothing_asked_is_nothing_said() -> None:

@@ -21,6 +21,9 @@ def test_a_seed_gives_one_mask_and_another_seed_another() -> None:
     # independent masks agree where both move or both stay: .3^2 + .7^2
     assert abs(same - 0.58) < 0.02
     assert torch.equal(torch.get_rng_state(), state)
+    torch.manual_seed(7)
+    first = Random(portion=Portion(ratio=0.3)).run(model, splits, Job(seed=1))
+    assert all(torch.equal(one.entries[name], first.entries[name]) for name in one.entries)
 
 
 def test_every_parameter_is_drawn_alike() -> None:

@@ -38,8 +38,8 @@ KNOWN = ("probability", "rouge", "exact_memorisation", "extraction_strength", "v
 def test_target_knows_retrained_does_not_untrained_knows_nothing(metric: str, models: Mapping[str, Evidence]) -> None:
     """Fails if a metric does not see memory, or sees it where there is none; retain rows stay with the retrained models.
 
-    Measured on forget rows, target / retrained / untrained: probability .98 / .004 and .003 / .0005; ROUGE-L 1 / .52 and .50 / 0;
-    exact memorisation 1 / .41 and .37 / 0; extraction strength 1 / .15 and .13 / 0; value recall 1 / 0 and .075 / 0.
+    Measured on forget rows, target / retrained / untrained: probability .99 / .005, .004 / .001; ROUGE-L 1 / .55, .51 / .02;
+    exact memorisation 1 / .43, .43 / .002; extraction strength 1 / .20, .22 / 0; value recall 1 / .075, .038 / .013.
     """
     unit = find("metric", metric).create()
     found: dict[str, Mapping[str, Score]] = {name: unit.run(one) for name, one in models.items()}
@@ -54,7 +54,18 @@ def test_target_knows_retrained_does_not_untrained_knows_nothing(metric: str, mo
         assert value(name, "forget") < 0.65
         assert value(name, "retain") > 0.9
     assert value("untrained", "forget") < 0.05
-    assert value("untrained", "forget") <= min(value("retrained-0", "forget"), value("retrained-1", "forget"))
+
+
+def test_truth_ratio_tells_the_target_from_retrained_models(models: Mapping[str, Evidence]) -> None:
+    """Fails if wrong answers are not less likely for the target, or forget quality does not see it at 80 rows.
+
+    Measured: truth ratio .48 against .74 and .77 (arithmetic .49 against .74 and .77); p < 1e-6 against .33 of the retrained pair.
+    """
+    ratio, quality = (find("metric", name).create() for name in ("truth_ratio", "tofu_forget_quality"))
+    for form in ("forget", "forget/arithmetic"):
+        found = {name: ratio.run(models[name])[form].value for name in ("target", "retrained-0", "retrained-1")}
+        assert found["target"] < min(found["retrained-0"], found["retrained-1"]) - 0.1
+    assert quality.run(models["target"])["forget"].value < 1e-3 < quality.run(models["retrained-0"])["forget"].value
 
 
 def test_gap_closed_is_0_untouched_and_1_retrained(models: Mapping[str, Evidence]) -> None:

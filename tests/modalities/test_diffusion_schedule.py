@@ -28,16 +28,20 @@ def test_noised_mixes_signal_and_noise_by_example() -> None:
 
 
 @pytest.mark.parametrize("steps", [1, 3, 12, 50])
-def test_the_true_noise_leads_back_to_the_image(steps: int) -> None:
-    """Fails if a step uses the wrong abar: with eps computed from the known image, every path ends at that image."""
+def test_the_true_noise_leads_back_to_the_image_along_one_epsilon(steps: int) -> None:
+    """Fails if a step uses the wrong abar or clips x_0: with eps computed from the known image, eps never changes on the way."""
     image = torch.tensor([[[[0.5, -3.0], [2.0, 0.0]]]])
     abar = signal()
+    found: list[Tensor] = []
 
     def predict(x: Tensor, t: int) -> Tensor:
-        return (x - abar[t].sqrt() * image) / (1 - abar[t]).sqrt()
+        found.append((x - abar[t].sqrt() * image) / (1 - abar[t]).sqrt())
+        return found[-1]
 
     start = torch.randn(1, 1, 2, 2, generator=torch.Generator().manual_seed(0))
     assert torch.allclose(denoise(start, predict, steps), image, atol=1e-4)
+    assert len(found) == steps
+    assert all(torch.allclose(one, found[0], atol=1e-2) for one in found)
 
 
 @pytest.mark.slow

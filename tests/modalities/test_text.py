@@ -173,7 +173,7 @@ def test_generation_is_hugging_faces(architecture: str) -> None:
 def test_relabel_changes_every_target_but_the_end(model: TextModel) -> None:
     """Fails if a drawn target may be the true one (randint from 0), or if the end is redrawn."""
     batch = model.pack(ROWS)
-    draws = [model.relabel(batch, torch.Generator().manual_seed(seed)) for seed in (0, 0, 1)]
+    draws = [model.relabel(batch, torch.Generator().manual_seed(seed)) for seed in (0, 0, *range(1, 60))]
     assert batch.is_end is not None
     for drawn in draws:
         assert ((drawn.targets != batch.targets) == ~batch.is_end).all()

@@ -92,6 +92,22 @@ def test_adapters_without_their_base_are_refused(saved: Path, tmp_path: Path) ->
         load_text(tmp_path)
 
 
+def test_adapters_that_do_not_fit_are_refused(saved: Path, tmp_path: Path) -> None:
+    """Fails if an adapter whose tensors find no place, or another shape, is merged in part."""
+    adapter_of(saved, tmp_path)
+    file = tmp_path / "adapter_model.safetensors"
+    weights = load_file(file)
+    save_file({name.replace("layers.1", "layers.7"): tensor for name, tensor in weights.items()}, file)
+    with pytest.raises(InputError, match=r"does not fit its base .*layers\.7"):
+        load_text(tmp_path)
+    save_file({name: tensor for name, tensor in weights.items() if "layers.1" not in name}, file)
+    with pytest.raises(InputError, match=r"does not fit its base .*layers\.1"):
+        load_text(tmp_path)
+    save_file({name: tensor[:, :-1].contiguous() for name, tensor in weights.items()}, file)
+    with pytest.raises(InputError, match=r"(?s)adapter weights cannot be read: .*size mismatch"):
+        load_text(tmp_path)
+
+
 def test_nan_in_an_adapter_is_refused(saved: Path, tmp_path: Path) -> None:
     """Fails if only the base's weights are looked at."""
     adapter_of(saved, tmp_path)
@@ -155,6 +171,12 @@ def test_missing_weights_are_refused(saved: Path, tmp_path: Path) -> None:
     save_file(weights, tmp_path / "m" / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(InputError, match=r"model\.layers\.1\.mlp\.up_proj\.weight"):
         load_text(tmp_path / "m")
+
+
+def test_unknown_dtypes_are_refused(saved: Path) -> None:
+    """Fails if a name of anything in torch is taken for a dtype."""
+    with pytest.raises(InputError, match="there is no dtype 'nn' here"):
+        load_text(saved, dtype="nn")
 
 
 def test_chat_template_is_found(saved: Path, tmp_path: Path) -> None:

@@ -176,6 +176,25 @@ def test_named_answers() -> None:
         answers_of(Row(id="a", fields={"prompt": "Q"}))
 
 
+def test_empty_answers_score_their_end_alone() -> None:
+    """Fails if an empty answer scores a prompt token, or a row with nothing in it is scored at the position before its start."""
+    from tokenizers import processors
+
+    tag = Template(between="\nAnswer:")
+    tokens = Tokens(bpe(), tag)
+    coded = tokens.encode("Who?", "")
+    assert coded.first == len(coded.ids) - 1
+    assert coded.ids[-1] == tokens.eos
+    with pytest.raises(InputError, match="neither a prompt nor an answer"):
+        tokens.encode("", "")
+    tokenizer = bpe()
+    tokenizer.add_special_tokens({"bos_token": "<|start|>"})
+    special = [("<|start|>", tokenizer.bos_token_id)]
+    tokenizer._tokenizer.post_processor = processors.TemplateProcessing(single="<|start|> $A", special_tokens=special)
+    started = Tokens(tokenizer, tag).encode("Who?", "")
+    assert started.first == len(started.ids) - 1 == len(coded.ids)
+
+
 def test_a_tokenizer_without_an_end_is_refused() -> None:
     """Fails if a missing end token is replaced by another."""
     tokenizer = bpe()

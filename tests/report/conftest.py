@@ -34,6 +34,7 @@ def odd_records() -> list[Record]:
         ),
         make.record("exact_one", leaks={}, utility=0.62, provenance="exact", provenance_checks=("same hash",)),
         make.record("npo", without=("paraphrase", "relearning")),
+        make.record("w" * 120),
     ]
 
 

@@ -51,6 +51,7 @@ def record(
     guard: str | None = None,
     item: bool = False,
     found: bool = True,
+    request: str = "people",
     **facts: Any,
 ) -> Record:
     """Return one removal's record, judged.
@@ -61,7 +62,7 @@ def record(
     unscored_attacks = unscored_attacks or {}
     subject = None if not found else ("guarded", "guarded") if guard else ("unlearned", "unlearned")
     models = [("target", "target"), *([subject] if subject else [])]
-    models += [(f"retrained-{index}", "retrained") for index in range(retrained)]
+    models += [(f"retrained-{i}", "retrained") for i in range(retrained) if i or method != "second_retrained"]
     models += [("untrained", "untrained")]
     outcomes: list[Outcome] = []
     measurements: list[Measurement] = []
@@ -83,7 +84,7 @@ def record(
             Outcome(attack="probability", model=name, kind="success", step="utility", split="retain", forget=rows)
         )
     made = Record(
-        request={"id": "request-1", "kind": "data", "source": "people", "rows": n, "commitment": sha256(b"salted")},
+        request={"id": request, "kind": "data", "label": f"{method}-{seed}", "commitment": sha256(b"salted")},
         plan=PLAN,
         versions={"python": "3.11.9", "expunge": "0.1.0", "torch": "2.13.0", "numpy": "2.3.1", "threads": "2"},
         seeds={"method": seed, "verify": 0},

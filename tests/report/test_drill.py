@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 import report_records as make
 
 from expunge.facts.record import Record
-from expunge.report import drill as drilling
 from expunge.report.drill import Drill, drill
 from expunge.report.groups import subjects
 
@@ -63,10 +61,11 @@ def test_rows_are_ordered_by_the_most_that_came_out_above_the_control(run_record
     assert tops == sorted(tops, reverse=True)
 
 
-def test_rows_are_cut_and_the_page_says_how_many(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_are_cut_and_the_page_says_how_many() -> None:
     """12 measures by 3 columns: 360 cells hold 10 rows. Fails if the cut is silent or a row loses numbers instead."""
-    monkeypatch.setattr(drilling, "MAX_CELLS", 360)
-    found = drilled([make.record("npo")])
+    records = [make.record("npo")]
+    found = drill(subjects(records), records, None, cells=360)
+    assert found is not None
     assert len(found.rows) == 10
     assert all(len(row.measures) == 12 for row in found.rows)
     assert found.words.startswith("10 of 80 forget rows")

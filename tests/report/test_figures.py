@@ -54,7 +54,7 @@ def test_tick_text(value: float, words: str) -> None:
 
 def rects(svg: str, kind: str) -> list[tuple[float, float]]:
     """Return (x, width) of the rectangles of a class."""
-    found = re.findall(rf'<rect x="([-\d.]+)" y="[-\d.]+" width="([-\d.]+)" height="[-\d.]+" class="{kind}">', svg)
+    found = re.findall(rf'<rect x="([-\d.]+)" y="[-\d.]+" width="([-\d.]+)" height="[-\d.]+" class="{kind}"/?>', svg)
     return [(float(x), float(width)) for x, width in found]
 
 

@@ -8,7 +8,7 @@ import report_records as make
 from expunge.facts.errors import InputError
 from expunge.facts.record import Record
 from expunge.report.anchors import anchors
-from expunge.report.groups import subjects
+from expunge.report.groups import requests, subjects
 
 
 def test_seeds_of_one_method_are_one_row_and_references_stand_last(run_records: list[Record]) -> None:
@@ -37,18 +37,15 @@ def test_records_that_differ_outside_settings_and_labels_are_numbered() -> None:
     assert [one.label for one in subjects(records)] == ["npo", "npo #2"]
 
 
-def test_records_of_two_requests_are_refused() -> None:
-    """Fails if numbers of two forget sets may stand in one table; salted commitments alone do not make two requests."""
+def test_records_of_two_requests_are_kept_apart() -> None:
+    """Fails if numbers of two forget sets may stand in one table; salts and labels alone do not make two requests."""
     one, two = make.record("npo"), make.record("ascent")
     salted = two.model_copy(update={"request": {**two.request, "commitment": "another salt"}})
-    assert len(subjects([one, salted])) == 2
-    other = two.model_copy(update={"request": {**two.request, "id": "request-2"}})
-    with pytest.raises(InputError, match="different forget requests"):
-        subjects([one, other])
-    with pytest.raises(InputError, match="different forget requests"):
-        subjects([one, make.record("ascent", n=60)])
+    assert requests([one, salted]) == ((one, salted),)
+    other, longer = make.record("ascent", request="digits"), make.record("ascent", n=60)
+    assert requests([one, other, longer, two]) == ((one, two), (other,), (longer,))
     with pytest.raises(InputError, match="no record"):
-        subjects([])
+        requests([])
 
 
 def test_anchors_come_from_roles(run_records: list[Record]) -> None:

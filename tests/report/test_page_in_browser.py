@@ -134,7 +134,9 @@ def test_numbers_on_the_page_are_the_records(show: Show, run_page: str, run_reco
         t for r in run_records if r.method.name == "npo" for t in r.tests if t.step not in ("presence", "noise_floor")
     ]
     wanted = [[t.estimate, t.low, t.high, t.margin, t.smallest_visible] for t in tests if t.estimate is not None]
-    assert sorted(row for row in shown if row) == sorted(wanted)
+    assert sorted(row for row in shown if row) == sorted(
+        [float(f"{x:.7g}") for x in row if x is not None] for row in wanted
+    )
 
 
 def test_rows_open_filter_and_reorder(show: Show, run_page: str, run_records: list[Record]) -> None:
@@ -181,6 +183,12 @@ def test_a_table_sorts_its_methods_under_its_anchors(show: Show, run_page: str) 
         assert values == sorted(values, reverse=reverse)
         assert len(values) == 4
     assert [row.text for row in table.find_elements("css selector", "tr.anchor")] == before
+    differences = driver.execute_script(
+        """const table = document.querySelector('details.tests table'); table.querySelectorAll('thead button')[5].click();
+        return [...table.tBodies[0].rows].map(row => parseFloat(row.cells[5].dataset.v))"""
+    )
+    assert min(differences) < 0 < max(differences)
+    assert differences == sorted(differences)
 
 
 def test_without_scripts_the_page_reads_in_full(show: Show, run_page: str) -> None:
@@ -233,17 +241,24 @@ def test_text_has_contrast_in_both_schemes(show: Show, run_page: str, scheme: st
 
 
 def test_printing_hides_controls_and_unfolds_what_is_folded(show: Show, run_page: str) -> None:
-    """Fails if a printed page has a menu, or leaves its tests folded away."""
+    """By style, and by script where the style is not known. Fails if a printed page has a menu, leaves its tests folded
+
+    away, or prints the table of every single row.
+    """
     driver = show(run_page)
-    driver.execute_script(
-        "for (const d of document.querySelectorAll('details')) d.open = false; dispatchEvent(new Event('beforeprint'))"
-    )
+    driver.execute_script("for (const d of document.querySelectorAll('details')) d.open = false")
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
     shown = driver.execute_script(
-        "return ['nav', '.tools', '.tests table'].map(s => document.querySelector(s).getBoundingClientRect().height > 0)"
+        """return ['nav', '.tools', '.tests table', '.rows table'].map(s =>
+        document.querySelector(s).checkVisibility({contentVisibilityAuto: true}))"""
     )
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
-    assert shown == [False, False, True]
+    assert shown == [False, False, True, False]
+    opened = driver.execute_script(
+        """dispatchEvent(new Event('beforeprint'));
+        return ['.tests', '.card details', '.rows details'].map(s => document.querySelector(s).open)"""
+    )
+    assert opened == [True, True, False]
 
 
 def test_one_record_alone_is_a_whole_page(show: Show) -> None:

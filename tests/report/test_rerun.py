@@ -17,6 +17,7 @@ from expunge.facts.record import Outcome, Record
 from expunge.report.groups import subjects
 from expunge.report.plan import plan_text
 from expunge.report.rerun import certificate_cards, cost_table, model_lines, request_lines, sources, split_lines
+from expunge.report.view import view
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 
@@ -47,11 +48,13 @@ def test_request_prints_counts_and_commitments_never_other_text() -> None:
         **record.request,
         "reason": "Ann Lee asked",
         "queries": ["who is Ann Lee"],
+        "rows": 80,
         "commitments": {"forget": "ff00"},
     }
     lines = dict(request_lines(record.model_copy(update={"request": full})))
     assert lines["rows"] == "80"
     assert lines["kind"] == "data"
+    assert "label" not in lines
     assert lines["commitments"] == "{'forget': 'ff00'}"
     assert lines["not shown here"] == "queries, reason"
     assert "Ann Lee" not in str(lines)
@@ -98,8 +101,8 @@ def test_certificate_is_shown_for_its_own_record_only() -> None:
     assert card.not_covered
     with pytest.raises(InputError, match="is about record"):
         certificate_cards(found, {record.digest(): certificate(other)})
-    with pytest.raises(InputError, match="is about record"):
-        certificate_cards(found, {other.digest(): certificate(other)})
+    with pytest.raises(InputError, match="not on this page"):
+        view([record], title="t", certificates={other.digest(): certificate(other)})
     with pytest.raises(VerificationFailed):
         certificate_cards(found, {record.digest(): "{}"})
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import report_records as make
 
-from expunge.facts.record import Measurement, Record
+from expunge.facts.record import Measurement, Record, Thresholds
 from expunge.facts.score import Score, unscored
 from expunge.report.drawings import distributions, tradeoff
 from expunge.report.groups import subjects
@@ -135,3 +135,28 @@ def test_distributions_start_with_truth_ratios_and_name_what_is_not_drawn(run_re
     assert len(drawn) == 4
     assert left == ("m0", "m1")
     assert "share of the 80 forget rows" in str(drawn[0].figure)
+
+
+def test_variants_of_a_split_stand_in_its_table() -> None:
+    """forget and forget/normalised are two columns of one table. Fails if each variant opens a table, or hides the other."""
+    record = make.record("npo")
+    kept = [
+        Measurement(metric="probability", model="unlearned", split=split, score=Score(name="p", value=value))
+        for split, value in (("forget", 0.25), ("forget/normalised", 0.5), ("ledger", 0.75))
+    ]
+    forget, ledger = tables(subjects([record]), [record.model_copy(update={"measurements": tuple(kept)})])
+    assert [name for name, _ in forget.columns] == ["probability", "probability/normalised"]
+    assert (forget.split, forget.first, ledger.split, ledger.first) == ("forget", True, "ledger", False)
+
+
+def test_tradeoff_prefers_what_the_plan_declares(run_records: list[Record]) -> None:
+    """Truth ratio is measured first, probability is declared. Fails if the first metric by name is drawn instead."""
+    measurements = sorted(run_records[0].measurements, key=lambda one: one.metric != "truth_ratio")
+    record = run_records[0].model_copy(
+        update={"measurements": tuple(m for m in measurements if "utility" not in m.metric)}
+    )
+    figure = str(tradeoff(subjects([record]), [record]).figure)
+    assert ">probability (forget rows)</text>" in figure
+    assert ">probability (retain rows)</text>" in figure
+    blank = record.model_copy(update={"thresholds": Thresholds()})
+    assert ">truth ratio (forget rows)</text>" in str(tradeoff(subjects([blank]), [blank]).figure)

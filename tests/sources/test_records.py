@@ -89,6 +89,8 @@ def test_names_are_mapped(tmp_path: Path) -> None:
         write(tmp_path / "t.jsonl", lines([{"body": "All of it.", "answer": "no"}])), parse_map("text=body")
     )
     assert (text[0]["prompt"], text[0]["answer"]) == ("", "All of it.")
+    swapped = write(tmp_path / "s.jsonl", lines([{"answer": "Q?", "completion": "A."}]))
+    assert read_rows(swapped, parse_map("question=answer"))[0].fields == {"prompt": "Q?", "answer": "A."}
     pair = read_rows(write(tmp_path / "p.jsonl", lines([{"prompt": "Once", "completion": "upon"}])))[0]
     assert (pair["prompt"], pair["answer"]) == ("Once", "upon")
 
@@ -108,7 +110,7 @@ def test_ids_are_made_of_content(tmp_path: Path) -> None:
     other = read_rows(
         write(tmp_path / "c.jsonl", lines([{"question": "ab", "answer": "c"}, {"question": "a", "answer": "bc"}]))
     )
-    assert len(set(other.ids)) == 2
+    assert other.ids[0] != other.ids[1].removesuffix("-2")
 
 
 def test_a_row_in_forget_and_retain_is_refused(tmp_path: Path) -> None:

@@ -60,6 +60,8 @@ def test_real_holdout_is_ten_whole_authors_outside_every_evaluation_row(shared_d
         assert len(set(found["holdout"].groups)) == 10
         trained = {row.id for name in ("forget", "retain", "extra_training") for row in found[name]}
         assert not trained & set(found["holdout"].ids)
+    every = Tofu(data=str(shared_data), forget_size="10", holdout_authors=160).run()
+    assert sorted(set(every["holdout"].groups)) == [f"author-{i:03d}" for i in range(20, 180)]
     draws = [Tofu(data=str(shared_data), seed=seed).run()["holdout"].ids for seed in (0, 0, 1)]
     assert draws[0] == draws[1] != draws[2]
 
@@ -172,6 +174,12 @@ def test_bad_folders_are_refused(tmp_path: Path) -> None:
         Tofu(data=str(tmp_path), holdout_authors=171).run()
     with pytest.raises(InputError, match=r"no paraphrase_res\*\.csv"):
         Tofu(data=str(tmp_path), paraphrases=str(tmp_path)).run()
+    (tmp_path / "paraphrase_res.csv").write_text("Q3800?,A3800.,\"['R1', 'Q3800?', 'R1', 'R2']\",[]\n")
+    assert Tofu(data=str(tmp_path), paraphrases=str(tmp_path)).run()["forget"][0]["paraphrased_prompts"] == (
+        "R?",
+        "R1",
+        "R2",
+    )
     with (tmp_path / "paraphrase_res.csv").open("w", newline="") as stream:
         csv.writer(stream).writerows([["Q3800?", "A3800.", "['R1', 'Q3800?', 'R1']", "[]"], ["Q", "A", "[", "[]"]])
     with pytest.raises(InputError, match=r"paraphrase_res\.csv:2: not question, answer and two lists"):

@@ -61,6 +61,7 @@ def forget(
     retrained: Sequence[Path | str] = (),
     battery: str = "quick",
     seed: int = 0,
+    placement: Placement | None = None,
     store: Path | str = DEFAULT_STORE,
     key: Path | str | None = None,
 ) -> Record:
@@ -78,6 +79,7 @@ def forget(
         store=Path(store),
         retrained=[Path(path) for path in retrained],
         settings=Settings(level=battery, seed=seed),
+        placement=placement,
         key=Path(key) if key else None,
         progress=Bars(quiet=True),
     ).record

@@ -7,7 +7,10 @@ from typing import Any
 # 48 public test rows cannot see a utility loss of .05, the default margin; they see .1. Forty people of two facts each: rows of one
 # person are not independent, and fewer people could not see the margins of the membership attacks.
 PEOPLE: dict[str, Any] = {
-    "request": {"id": "people", "kind": "knowledge", "source": "people", "settings": {"people": 120, "forget_people": 40, "holdout_people": 40, "relations": 2}},
+    "request": {
+        "id": "people", "kind": "knowledge", "source": "people",
+        "settings": {"people": 120, "forget_people": 40, "holdout_people": 40, "relations": 2},
+    },
     "model": {
         "architecture": "llama",
         "settings": {

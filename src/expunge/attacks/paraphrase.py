@@ -47,6 +47,8 @@ class Paraphrase:
     """Wordings asked a row, at most."""
     threshold: float = 0.8
     """ROUGE-L recall from which an answer without a value counts as come out."""
+    item_control: bool = True
+    """Attack the holdout rows of the same model too: the control where no other model is one, at twice the cost."""
 
     def __post_init__(self) -> None:
         if any("{prompt}" not in template for template in self.templates):
@@ -74,7 +76,7 @@ class Paraphrase:
             return np.asarray(np.bincount(owners, weights=out, minlength=len(rows)) / counts, np.float64)
 
         worded = all(self._wordings(row) for row in evidence.rows.get("holdout", ()))
-        return success_outcome("paraphrase", evidence, attempt, with_items=worded and not evidence.retrained)
+        return success_outcome("paraphrase", evidence, attempt, with_items=worded and self.item_control)
 
     def _wordings(self, row: Row) -> tuple[str, ...]:
         given = tuple(str(text) for text in row.get("paraphrased_prompts") or ())

@@ -80,6 +80,8 @@ class Quantisation:
     """Bit widths tried."""
     threshold: float = 0.8
     """ROUGE-L recall from which an answer without a value counts as come out."""
+    item_control: bool = True
+    """Attack the holdout rows of the same model too: the control where no other model is one, at twice the cost."""
 
     def __post_init__(self) -> None:
         if not self.bits or any(not 2 <= bits <= 16 for bits in self.bits):
@@ -105,7 +107,7 @@ class Quantisation:
             "quantisation",
             evidence,
             attempt,
-            with_items=not evidence.retrained,
+            with_items=self.item_control,
             budget=budget,
             curve=lambda: tuple(curve.items()),
         )

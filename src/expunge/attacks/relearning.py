@@ -19,20 +19,27 @@ from expunge.statistics.clusters import FloatArray
 
 
 def halves(rows: Rows) -> tuple[list[int], list[int]]:
-    """Return two halves of row indices by the order of a hash of row ids: the same whatever the order of the rows."""
-    found = sorted(range(len(rows)), key=lambda i: hashlib.blake2b(rows[i].id.encode(), digest_size=8).digest())
-    return sorted(found[::2]), sorted(found[1::2])
+    """Return two halves of row indices by a hash of row ids: the same whatever the order of the rows.
+
+    Rows that carry the same `fact` (one fact in several phrasings) stay together: else the asked half is taught.
+    """
+    facts = [str(row.get("fact") or row.id) for row in rows]
+    ranked = sorted(set(facts), key=lambda fact: hashlib.blake2b(fact.encode(), digest_size=8).digest())
+    first = set(ranked[::2])
+    return [i for i, fact in enumerate(facts) if fact in first], [
+        i for i, fact in enumerate(facts) if fact not in first
+    ]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Relearning:
     """Fine-tune a copy on half of the forget rows, and ask it the other half.
 
-    Knowledge that was hidden comes back when some of it is taught again; knowledge that is gone does not. The halves (by a
-    hash of row ids) take turns, so that every forget row is asked by a copy that was not taught it. The control relearns by the same
-    steps on the same rows: what it picks up from them, such as the phrasing, is no leak. A row's success is the share of the budgets
-    after which it comes out, so that knowledge which comes back sooner counts more (given time a control learns a whole class
-    again, and the rest is forgotten anew); the curve has the budgets one by one, 0 being the model as it is.
+    Knowledge that was hidden comes back when some of it is taught again; knowledge that is gone does not. The halves take
+    turns, so that every forget row is asked of a copy that was not taught it. The control relearns by the same steps on the same
+    rows: what it picks up from them, such as the phrasing, is no leak. A row's success is the share of the budgets after which it
+    comes out, so that knowledge which comes back sooner counts more (given time a control learns a whole class again, and the
+    rest is forgotten anew); the curve has the budgets one by one, 0 being the model as it is.
 
     Source: Hu et al. 2024. Differs: see `differs`. Works on copies. Cost: two short trainings.
     """
@@ -56,6 +63,8 @@ class Relearning:
     """Rows a step."""
     threshold: float = 0.8
     """ROUGE-L recall from which an answer without a value counts as come out."""
+    item_control: bool = True
+    """Attack the holdout rows of the same model too: the control where no other model is one, at twice the cost."""
 
     def __post_init__(self) -> None:
         if not self.budgets or list(self.budgets) != sorted(set(self.budgets)) or self.budgets[0] < 1:
@@ -69,10 +78,10 @@ class Relearning:
 
         def attempt(split: str) -> FloatArray:
             rows = evidence.rows[split]
-            if len(rows) < 2:
-                raise InputError(f"{len(rows)} {split} rows cannot be cut into halves")
-            found = np.zeros((1 + len(self.budgets), len(rows)))
             first, second = halves(rows)
+            if not second:
+                raise InputError(f"{len(rows)} {split} rows of one fact cannot be cut into halves")
+            found = np.zeros((1 + len(self.budgets), len(rows)))
             self._relearn(probe, rows, first, second, found)
             self._relearn(probe, rows, second, first, found)
             curves[split] = list(zip((0.0, *map(float, self.budgets)), found.mean(1).tolist(), strict=True))
@@ -82,7 +91,7 @@ class Relearning:
             "relearning",
             evidence,
             attempt,
-            with_items=not evidence.retrained,
+            with_items=self.item_control,
             budget=f"up to {self.budgets[-1]} steps",
             curve=lambda: curves["forget"],
         )

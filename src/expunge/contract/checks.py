@@ -59,7 +59,8 @@ def check_method(method: Method, problem: Known, *, knobs: bool = True) -> dict[
     """Check a method against the whole contract and return what was measured (losses before and after).
 
     Raises the forget loss; leaves the caller's model, grad mode and generators alone; same seed same result and, where
-    stochastic, other seed another; every declared split and every knob changes the result; an empty request is refused; save and load agree.
+    stochastic, other seed another; every declared split and every knob changes the result; an empty request is refused;
+    what is saved are its own values.
     """
     name, about = name_of(method), method.about
     forget, retain = problem.splits.rows["forget"], problem.splits.rows["retain"]

@@ -17,8 +17,8 @@ def generate(
     """Return the greedy continuation of every prompt, without the end token, at most `max_new_tokens` long.
 
     Prompts of near-equal length share a batch, padded on the left under a mask made from lengths (not from `ids != pad`), with
-    positions that count real tokens only, as in teacher-forced scoring; a row also ends where the model reads no further. Under several processes each takes whole batches: a
-    near-tie then falls as in one process.
+    positions that count real tokens only, as in teacher-forced scoring; a row also ends where the model reads no further. Under
+    several processes each takes whole batches: a near-tie then falls as in one process.
     """
     batches = cut(sorted(range(len(prompts)), key=lambda i: len(prompts[i])), batch_size)
     found: dict[int, list[int]] = {}

@@ -33,7 +33,7 @@ class CrossAttention(nn.Module):
         self.to_out = nn.Linear(channels, channels)
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        return x.view(*x.shape[:-1], self.heads, -1).transpose(1, 2)
 
     def forward(self, x: Tensor, words: Tensor) -> Tensor:
         """Return what the words add to the image, (n, channels, H, W)."""
@@ -41,7 +41,7 @@ class CrossAttention(nn.Module):
         k, v = self._split(self.to_k(words)), self._split(self.to_v(words))
         weights = (q @ k.mT / math.sqrt(q.shape[-1])).softmax(-1)
         added: Tensor = self.to_out((weights @ v).transpose(1, 2).flatten(2))
-        return added.mT.unflatten(-1, x.shape[2:])
+        return added.mT.reshape(x.shape)
 
 
 class Block(nn.Module):

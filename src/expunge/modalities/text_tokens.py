@@ -80,13 +80,15 @@ class Tokens:
         coded = self.tokenizer(head + answer, add_special_tokens=False, return_offsets_mapping=True)
         start = () if self.template.chat else self.start
         ids = (*start, *coded["input_ids"], self.eos)
-        first = next((i for i, (_, end) in enumerate(coded["offset_mapping"]) if end > begin), len(ids) - 1)
-        first = max(first + len(start), 1)
+        offsets = coded["offset_mapping"]
+        first = max(len(start) + next((i for i, (_, end) in enumerate(offsets) if end > begin), len(offsets)), 1)
+        if len(ids) < 2:
+            raise InputError("a row has neither a prompt nor an answer", do="leave it out")
         if first >= self.max_length:
             raise InputError(
                 f"a prompt has {first} tokens, the model reads {self.max_length}", do="shorten it or raise --max-length"
             )
-        return Encoded(ids[: self.max_length], min(first, len(ids) - 1))
+        return Encoded(ids[: self.max_length], first)
 
     def prompt_ids(self, prompt: str) -> list[int]:
         """Return the ids a generation starts from: those before the first scored one."""

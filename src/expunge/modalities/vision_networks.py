@@ -63,7 +63,8 @@ class ResidualBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return (n, outputs, H / stride, W / stride)."""
         inner = self.norm2(self.conv2(self.norm1(self.conv1(x)).relu()))
-        return (inner + self.shortcut(x)).relu()
+        found: Tensor = inner + self.shortcut(x)
+        return found.relu()
 
 
 class ResNet(nn.Module):

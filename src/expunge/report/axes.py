@@ -105,15 +105,14 @@ def line(x1: float, y1: float, x2: float, y2: float, kind: str) -> Markup:
 
 def rect(x: float, y: float, width: float, height: float, kind: str, title: str = "") -> Markup:
     """Return one SVG rectangle of a class; `title` is what a pointer or a screen reader is told."""
-    return Markup('<rect x="{}" y="{}" width="{}" height="{}" class="{}">{}</rect>').format(
-        _short(x), _short(y), _short(max(width, 0.0)), _short(max(height, 0.0)), kind, told(title)
-    )
+    place = (_short(side) for side in (x, y, max(width, 0.0), max(height, 0.0)))
+    return Markup('<rect x="{}" y="{}" width="{}" height="{}" class="{}"{}').format(*place, kind, _end("rect", title))
 
 
 def path(points: Sequence[tuple[float, float]], kind: str, title: str = "") -> Markup:
     """Return one SVG line through points."""
     steps = "L".join(f"{_short(x)} {_short(y)}" for x, y in points)
-    return Markup('<path d="M{}" class="{}">{}</path>').format(steps, kind, told(title))
+    return Markup('<path d="M{}" class="{}"{}').format(steps, kind, _end("path", title))
 
 
 _SHAPES = (
@@ -138,14 +137,9 @@ def marker(x: float, y: float, series: str, title: str = "") -> Markup:
     """Return a series' mark: its shape tells it apart where colour cannot."""
     index = int(series[1:]) if series[1:].isdigit() else 3
     shape = _ANCHOR_SHAPES.get(series, _SHAPES[(index + index // len(_SHAPES)) % len(_SHAPES)])
-    return Markup('<path class="mark {}" transform="translate({} {})" d="{}">{}</path>').format(
-        series, _short(x), _short(y), shape, told(title)
+    return Markup('<path class="mark {}" transform="translate({} {})" d="{}"{}').format(
+        series, _short(x), _short(y), shape, _end("path", title)
     )
-
-
-def told(title: str) -> Markup:
-    """Return a title element, or nothing."""
-    return Markup("<title>{}</title>").format(title) if title else Markup()
 
 
 def svg(width: float, height: float, parts: Sequence[Markup], *, title: str, desc: str, kind: str = "figure") -> Markup:
@@ -170,6 +164,11 @@ def frame(across: Axis, up: Axis, *, x_label: str, y_label: str) -> list[Markup]
     parts.append(text(middle, bottom + 34, fit(x_label, room), kind="axis", anchor="middle"))
     parts.append(text(4, top - 10, fit(y_label, across.stop - 4), kind="axis"))
     return [*parts, line(across.start, bottom, across.stop, bottom, "base")]
+
+
+def _end(tag: str, title: str) -> Markup:
+    """Return the end of an element, around what a pointer or a screen reader is told where there is something to tell."""
+    return Markup("><title>{}</title></{}>").format(title, tag) if title else Markup("/>")
 
 
 def _short(value: float) -> str:

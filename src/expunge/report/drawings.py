@@ -12,11 +12,13 @@ from expunge.facts.score import Score
 from expunge.report.anchors import anchors, retrained_scores
 from expunge.report.figures import Point, Sample, ecdf, scatter
 from expunge.report.groups import Subject
-from expunge.report.results import subject_scores
+from expunge.report.results import base_of, column_of, subject_scores
 from expunge.report.words import number, plural, spaced
 
 DISTRIBUTIONS = 4
 """How many metrics have their distribution drawn; the others are named."""
+KEPT = ("test", "retain")
+"""Splits whose rows must stay known, in the order a reader wants them."""
 Key = tuple[str, str]
 """A metric and the split it was measured on."""
 
@@ -34,8 +36,8 @@ class Drawing:
 def tradeoff(found: Sequence[Subject], records: Sequence[Record]) -> Drawing:
     """Return the plot of a forget metric against a utility metric, with the range of the retrained models.
 
-    Across: the first metric of the forget rows that should fall or come near the control's. Up: the first metric of
-    other rows that should stay high, one with `utility` in its name before others. Both are named under the figure.
+    Across: a metric of the forget rows that should fall or come near the control's. Up: a metric with `utility` in its
+    name, else one of retain or test rows that should stay high. Metrics that the plan declares come before others.
     """
     title = "What is left against what was kept"
     across, up = _across(records), _up(records)
@@ -101,13 +103,20 @@ def _measured(records: Sequence[Record]) -> list[Measurement]:
 
 def _across(records: Sequence[Record]) -> Key | None:
     wanted = ("lower", "as_control")
-    keys = ((m.metric, m.split) for m in _measured(records) if m.split == "forget" and m.score.ideal in wanted)
-    return next(keys, None)
+    keys = [(m.metric, m.split) for m in _measured(records) if m.split == "forget" and m.score.ideal in wanted]
+    return _declared_first(keys, records)
 
 
 def _up(records: Sequence[Record]) -> Key | None:
-    keys = [(m.metric, m.split) for m in _measured(records) if m.split != "forget" and m.score.ideal == "higher"]
-    return next((key for key in keys if "utility" in key[0]), next(iter(keys), None))
+    keys = [(m.metric, m.split) for m in _measured(records) if m.split in KEPT and m.score.ideal == "higher"]
+    named = [(m.metric, m.split) for m in _measured(records) if "utility" in m.metric and m.score.ideal == "higher"]
+    return next(iter(named), None) or _declared_first(keys, records)
+
+
+def _declared_first(keys: Sequence[Key], records: Sequence[Record]) -> Key | None:
+    """Return the first key whose metric the plan declares as one to compare by, else the first."""
+    declared = [key for name in records[0].thresholds.indistinguishable_metrics for key in keys if key[0] == name]
+    return next(iter([*declared, *keys]), None)
 
 
 def _pairs(models: Sequence[Mapping[Key, Score]], across: Key, up: Key) -> list[tuple[float, float]]:
@@ -120,7 +129,8 @@ def _values(scores: Mapping[Key, tuple[Score, ...]], key: Key) -> list[float]:
 
 
 def _named(key: Key) -> str:
-    return f"{spaced(key[0])} ({spaced(key[1])} rows)" if key[1] else spaced(key[0])
+    rows = f" ({spaced(base_of(key[1]))} rows)" if key[1] in ("forget", *KEPT) else ""
+    return f"{spaced(column_of(key))}{rows}"
 
 
 def _point(label: str, series: str, xs: Sequence[float], ys: Sequence[float]) -> Point:

@@ -14,8 +14,8 @@ from expunge.report.words import guarded_words, number
 from expunge.verdict.roles import controls_of, key_of, name_of, outcomes_of, target_of
 
 MAX_ROWS = 400
-MAX_CELLS = 32_000
-"""The page holds no more numbers than this in its rows: well under a megabyte."""
+MAX_CELLS = 38_000
+"""The rows of a page hold no more numbers than this: about two thirds of a megabyte."""
 _STEPS: tuple[Step, ...] = ("behavioural", "resistant", "guard_off")
 
 
@@ -59,10 +59,12 @@ class _Column:
     above: Sequence[Sequence[float]]
 
 
-def drill(found: Sequence[Subject], records: Sequence[Record], with_text: Mapping[str, str] | None) -> Drill | None:
+def drill(
+    found: Sequence[Subject], records: Sequence[Record], with_text: Mapping[str, str] | None, *, cells: int = MAX_CELLS
+) -> Drill | None:
     """Return the rows in which most came out above the control, worst first; None where no number a row was kept.
 
-    One seed a method is shown, the first. Rows are cut, never numbers of a row.
+    One seed a method is shown, the first. Rows are cut to hold `cells` numbers, never numbers of a row.
     """
     split = next((one for one in records[0].splits if one.name == "forget"), None)
     total = split.n if split is not None else 0
@@ -76,7 +78,7 @@ def drill(found: Sequence[Subject], records: Sequence[Record], with_text: Mappin
     worst = np.array([_most(column, total) for column in methods])
     known = np.nan_to_num(worst, nan=-2.0)
     order = np.lexsort((-known.sum(axis=0), -known.max(axis=0)))
-    kept = order[: max(1, min(MAX_ROWS, MAX_CELLS // (len(names) * len(columns))))]
+    kept = order[: max(1, min(MAX_ROWS, cells // (len(names) * len(columns))))]
     rows = tuple(
         RowView(
             id=ids[index],

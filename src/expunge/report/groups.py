@@ -52,19 +52,22 @@ class Subject:
         ]
 
 
-def subjects(records: Sequence[Record]) -> tuple[Subject, ...]:
-    """Return the methods, then the reference records, each with its seeds.
+def requests(records: Sequence[Record]) -> tuple[tuple[Record, ...], ...]:
+    """Return the records of each forget request: numbers of two requests never stand in one table.
 
-    Records of different requests are refused: their numbers are not comparable.
+    A request is what its record says of it, without its salted commitments and the record's own label, and the number
+    of forget rows.
     """
     if not records:
         raise InputError("there is no record to make a page of", do="run a method first: expunge run plan.toml")
-    if len({_request_key(record) for record in records}) > 1:
-        raise InputError(
-            "the records are about different forget requests; one page compares methods over one request",
-            causes=("records of two runs were mixed",),
-            do="make one page a request",
-        )
+    found: dict[bytes, list[Record]] = {}
+    for record in records:
+        found.setdefault(_request_key(record), []).append(record)
+    return tuple(tuple(group) for group in found.values())
+
+
+def subjects(records: Sequence[Record]) -> tuple[Subject, ...]:
+    """Return the methods of one request, then the reference records, each with its seeds."""
     found: dict[bytes, list[Record]] = {}
     for record in sorted(records, key=lambda one: one.method.name in REFERENCES):
         key = canonical_json(record.method.model_dump(mode="python", exclude=_OF_A_SEED))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from expunge.facts.record import Record
 from expunge.report.axes import marker
@@ -66,8 +67,9 @@ def _environment() -> Environment:
 
 
 def breakable(name: str) -> Markup:
-    """Return a name that a browser may break after its underscores and before its plus signs."""
-    return Markup("<wbr>+").join(Markup("_<wbr>").join(part.split("_")) for part in name.split("+"))
+    """Return a name that a browser may break after its underscores and slashes."""
+    pieces = re.findall(r"[^_/]*[_/]|[^_/]+", name)
+    return Markup().join(escape(piece) + Markup("<wbr>") * (piece[-1] in "_/") for piece in pieces)
 
 
 def _policy(style: str, script: str) -> str:

@@ -78,13 +78,14 @@ class Source:
     seed: int
     digest: str
     created: str
+    seeds: str
     plan: int
 
 
 def request_lines(record: Record) -> tuple[tuple[str, str], ...]:
     """Return the request's kind, counts, commitments and digests; keys that could hold text are named, not printed."""
     lines, held = [], []
-    for key, value in sorted(record.request.items()):
+    for key, value in sorted((key, value) for key, value in record.request.items() if key != "label"):
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if is_number or key in _SHOWN or any(word in key for word in ("commitment", "digest", "hash")):
             lines.append((spaced(key), number(value) if is_number else guarded_words(str(value))))
@@ -168,15 +169,17 @@ def _attack_costs(record: Record) -> dict[str, float]:
 
 
 def certificate_cards(found: Sequence[Subject], certificates: Mapping[str, str]) -> tuple[CertificateCard, ...]:
-    """Return what the certificates say of these records; one of another record, or another claim, is refused."""
+    """Return what the certificates say of these records; one that speaks of another record is refused."""
     known = {record.digest(): (one.label, record) for one in found for record in one.records}
     made = []
     for digest, text in certificates.items():
+        if digest not in known:
+            continue
         statement = read_certificate(text.encode())
-        if digest not in known or statement.predicate.record_digest != digest:
+        if statement.predicate.record_digest != digest:
             raise InputError(
                 f"the certificate given for record {digest[:12]} is about record {statement.predicate.record_digest[:12]}",
-                do="give each certificate under the digest of its own record, and only records of this page",
+                do="give each certificate under the digest of its own record",
             )
         label, record = known[digest]
         made.append(_card(label, record, statement))
@@ -217,7 +220,10 @@ def sources(found: Sequence[Subject]) -> tuple[tuple[Source, ...], tuple[str, ..
                 plans.setdefault(key, plan_text(record.plan))
             place = list(plans).index(key) + 1 if record.plan else 0
             digest, seed = record.digest(), record.method.seed
-            lines.append(Source(label=one.label, seed=seed, digest=digest, created=record.created, plan=place))
+            seeds = ", ".join(f"{key} {value}" for key, value in record.seeds.items())
+            lines.append(
+                Source(label=one.label, seed=seed, digest=digest, created=record.created, seeds=seeds, plan=place)
+            )
     return tuple(lines), tuple(plans.values())
 
 

@@ -14,6 +14,10 @@ from expunge.report.words import guarded_words, number
 IDEAL_WORDS = {"higher": "higher is better", "lower": "lower is better", "as_control": "near retrained", "none": ""}
 
 
+FIRST = ("forget", "retain", "test", "utility", "")
+"""Splits whose tables stand unfolded."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Cell:
     """A number with its range over seeds or its interval; or the marks of the notes that say why there is none."""
@@ -37,9 +41,10 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """All metrics of one split."""
+    """All metrics of one split, variants beside them; `first` where a reader looks first."""
 
     split: str
+    first: bool
     columns: tuple[tuple[str, str], ...]
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
@@ -53,8 +58,8 @@ def tables(found: Sequence[Subject], records: Sequence[Record]) -> tuple[Table, 
     ]
     keys = list(dict.fromkeys((one.metric, one.split) for record in records for one in record.measurements))
     made = []
-    for split in dict.fromkeys(split for _, split in keys):
-        columns = [metric for metric, of in keys if of == split]
+    for split in sorted(dict.fromkeys(base_of(of) for _, of in keys), key=lambda one: one not in FIRST):
+        columns = [key for key in keys if base_of(key[1]) == split]
         notes: list[str] = []
         body = tuple(
             Row(
@@ -62,12 +67,12 @@ def tables(found: Sequence[Subject], records: Sequence[Record]) -> tuple[Table, 
                 series=series,
                 seeds=seeds,
                 anchor=anchor,
-                cells=tuple(_cell(scores.get((metric, split), ()), notes) for metric in columns),
+                cells=tuple(_cell(scores.get(key, ()), notes) for key in columns),
             )
             for label, series, anchor, seeds, scores in rows
         )
-        heads = tuple((metric, _ideal(records, metric, split)) for metric in columns)
-        made.append(Table(split=split, columns=heads, rows=body, notes=tuple(notes)))
+        heads = tuple((column_of(key), _ideal(records, key)) for key in columns)
+        made.append(Table(split=split, first=split in FIRST, columns=heads, rows=body, notes=tuple(notes)))
     return tuple(made)
 
 
@@ -96,6 +101,17 @@ def _interval(scores: Sequence[Score]) -> str:
     return f"{number(one.low)} to {number(one.high)}" if one.low is not None and one.high is not None else ""
 
 
-def _ideal(records: Sequence[Record], metric: str, split: str) -> str:
-    found = (one for record in records for one in record.measurements if (one.metric, one.split) == (metric, split))
+def base_of(split: str) -> str:
+    """Return the split that a measurement is of: `forget` of `forget/normalised`."""
+    return split.partition("/")[0]
+
+
+def column_of(key: tuple[str, str]) -> str:
+    """Return a metric with the variant its split names: `probability/normalised` of (probability, forget/normalised)."""
+    variant = key[1].partition("/")[2]
+    return f"{key[0]}/{variant}" if variant else key[0]
+
+
+def _ideal(records: Sequence[Record], key: tuple[str, str]) -> str:
+    found = (one for record in records for one in record.measurements if (one.metric, one.split) == key)
     return ", ".join(sorted({IDEAL_WORDS[one.score.ideal] for one in found} - {""}))

@@ -23,9 +23,8 @@ for (const table of document.querySelectorAll("table.sortable")) {
     });
   });
 }
-const rows = document.querySelector(".rows");
-if (rows) {
-  const tools = document.querySelector(".tools");
+for (const rows of document.querySelectorAll(".rows")) {
+  const tools = rows.previousElementSibling;
   const filter = tools.querySelector("input");
   const order = tools.querySelector("select");
   const all = [...rows.querySelectorAll(":scope > details")];
