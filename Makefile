@@ -25,7 +25,7 @@ demo: $(STAMP)
 	$(BIN)/expunge demo --out demo-run
 
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(STAMP)
 	$(BIN)/ruff format --check src tests bench

@@ -27,7 +27,7 @@ def test_loss_against_frozen_answers_and_refusals(people: Tiny, monkeypatch: pyt
     Fails if: frozen numbers are taken after the model moved, rows and their frozen numbers are mixed up, refusal
     and answer change places, or means replace sums.
     """
-    seen = people.spied(DPO(beta=0.3, refusals=("I don't know.",), forget_weight=2.0, retain_weight=3.0), monkeypatch)
+    seen = people.spied(DPO(beta=0.05, refusals=("I don't know.",), forget_weight=2.0, retain_weight=3.0), monkeypatch)
     lose = list(seen.step.forget)
     win = [row.replace(answer="I don't know.") for row in lose]
 
@@ -36,7 +36,7 @@ def test_loss_against_frozen_answers_and_refusals(people: Tiny, monkeypatch: pyt
 
     ratio_win = totals(people.target, win) - totals(seen.moved, win)
     ratio_lose = totals(people.target, lose) - totals(seen.moved, lose)
-    push = float(-torch.sigmoid(0.3 * (ratio_win - ratio_lose)).log().mean())
+    push = float(-torch.sigmoid(0.05 * (ratio_win - ratio_lose)).log().mean())
     keep = mean_over_positions([nll(row) for row in plain(seen.moved, seen.step.retain)])
     assert seen.loss == pytest.approx(2.0 * push + 3.0 * keep, rel=1e-4)
 

@@ -77,4 +77,4 @@ def test_forgets_and_keeps(people: Tiny, clouds: Tiny) -> None:
     """Fails if: a max pass minimises, or the first max pass starts at the target itself, where the divergence has no
     gradient and its direction is rounding noise (two seeds of three then kept every forget row)."""
     people.removes(SCRUB, {"batch_size": 4, "lr": 2e-3}, forget=0.5, retain=0.7)
-    clouds.removes(SCRUB, {"batch_size": 4}, forget=0.1, retain=0.9)
+    clouds.removes(SCRUB, {"batch_size": 4}, forget=0.1, retain=0.9, seeds=(0, 1, 2))

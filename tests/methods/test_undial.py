@@ -41,5 +41,5 @@ def test_forgets_and_keeps(people: Tiny, clouds: Tiny) -> None:
 
 
 def test_does_not_run_away(people: Tiny) -> None:
-    """The paper's claim: four times the epochs still converge. Fails if: the wanted distribution follows the model."""
-    people.removes(UNDIAL, {"batch_size": 4, "epochs": 40}, forget=0.3, retain=0.9)
+    """The paper's claim: three times the epochs still converge. Fails if: the wanted distribution follows the model."""
+    people.removes(UNDIAL, {"batch_size": 4, "epochs": 30}, forget=0.3, retain=0.9)

@@ -88,6 +88,18 @@ def test_real_perturbed_forms(shared_data: Path) -> None:
     assert found["refusals"][0]["answer"] == "I'm not certain about that."
 
 
+def test_a_slice_of_the_authors(shared_data: Path) -> None:
+    """Fails if 40 authors are not the first 38 and the last two, or if one of them is a holdout author and trained on."""
+    found = Tofu(data=str(shared_data), authors=40).run()
+    indices = {name: [int(row.id[-4:]) for row in found[name]] for name in ("forget", "retain", "holdout")}
+    assert indices["forget"] == list(range(3960, 4000))
+    assert set(indices["retain"]) == set(range(760)) - set(indices["holdout"])
+    assert len(indices["holdout"]) == 200
+    assert all(len(row["perturbed_answers"]) == 5 for row in found["forget"])
+    with pytest.raises(ValueError, match=r"authors must be in 22\.\.200"):
+        Tofu(data=str(shared_data), authors=21)
+
+
 def test_published_protocol_has_no_holdout(shared_data: Path) -> None:
     """Fails if local=false still takes rows out of retain95 or adds training rows."""
     found = Tofu(data=str(shared_data), local=False).run()

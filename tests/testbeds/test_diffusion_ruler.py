@@ -99,17 +99,18 @@ def test_finetuning_on_retain_does_not_reach_the_retrained_models(diffusion_prob
 
 @pytest.mark.slow
 def test_digits_are_drawn_by_name_and_the_forgotten_one_is_not() -> None:
-    """Fails if sampling clips x_0 as diffusers' default does: guidance turns around and every digit looks forgotten."""
+    """Fails if sampling clips x_0 as diffusers' default does: at guidance 4 the three comes out in 0.575, as if half forgotten."""
     problem, judge = digits_problem(), digits_judge()
     others = [name for name in NAMES if name != "three"]
-    target = agreement(problem.target, judge, NAMES)
+    target = agreement(problem.target, judge, NAMES, each=40)
     assert fmean(target.values()) >= 0.95
-    assert target["three"] >= 0.85
-    retrained = agreement(problem.retrained[0], judge, NAMES)
+    assert target["three"] >= 0.95
+    assert agreement(problem.target, judge, ["three"], each=40, guidance=4.0)["three"] >= 0.95
+    retrained = agreement(problem.retrained[0], judge, NAMES, each=40)
     assert retrained["three"] == 0
     assert fmean(retrained[name] for name in others) >= 0.95
     assert fmean(agreement(zeroed(problem.target), judge, NAMES).values()) < 0.3
     assert fmean(agreement(problem.untrained, judge, NAMES).values()) < 0.3
-    test = Rows(tuple(row for row in problem.splits.rows["test"]))
+    test = problem.splits.rows["test"]
     images = torch.from_numpy(np.stack([row["image"] for row in test]))[:, None]
     assert fmean(said == row["prompt"] for said, row in zip(judge(images), test, strict=True)) >= 0.95

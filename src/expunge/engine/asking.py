@@ -24,7 +24,7 @@ def successes(probe: Probe, model: Model, rows: Rows, threshold: float) -> Float
     """Return 1 a row whose knowledge comes out of `model`, else 0: by what it says, or a classifier by its first choice."""
     if model.capabilities.generate:
         return said_successes(rows, probe.generate(model, rows), threshold)
-    if model.capabilities.logits:
+    if model.capabilities.logits and model.modality != "text":
         return predicted(probe.score(model, rows), rows)
     raise InputError(f"a {model.modality} model of this kind neither answers in words nor chooses a label")
 

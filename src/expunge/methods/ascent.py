@@ -36,6 +36,7 @@ class Ascent:
             "answers weigh more.",
         ),
         cost="1 forward + 1 backward over forget rows a step",
+        search={"lr": ("log", 1e-4, 1e-2)},
     )
 
     descent: Descent = Descent(lr=6e-4, epochs=5)

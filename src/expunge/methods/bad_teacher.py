@@ -39,6 +39,7 @@ class BadTeacher:
             "The divergence is summed over classes; published code averages over them (reduction 'mean').",
         ),
         cost="1 forward + 1 backward over forget and retain rows, 1 forward of a teacher over each; two more models",
+        search={"lr": ("log", 2e-4, 1e-2), "retain_weight": ("log", 0.5, 10.0)},
     )
 
     temperature: float = 1.0

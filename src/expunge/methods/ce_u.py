@@ -42,6 +42,7 @@ class CEU:
         year=2025,
         differs=("An answer always keeps its last position, so that one-position examples (a classifier's) count.",),
         cost="1 forward + 1 backward over forget rows a step",
+        search={"lr": ("log", 1e-4, 1e-2), "skip": ("choice", 0, 1)},
         inert_when={"skip": "every example has one scored position"},
     )
 

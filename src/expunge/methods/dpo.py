@@ -57,6 +57,7 @@ class DPO:
             "Refusal and answer share one prompt in one forward pass with the retain rows.",
         ),
         cost="1 forward + 1 backward over refusals, forget and retain rows a step; 1 forward over the first two before",
+        search={"lr": ("log", 2e-4, 1e-2), "beta": ("log", 0.05, 1.0), "forget_weight": ("log", 1.0, 50.0)},
     )
 
     beta: float = 0.1

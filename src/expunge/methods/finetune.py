@@ -32,6 +32,7 @@ class Finetune:
         link="https://arxiv.org/abs/1911.04933",
         year=2020,
         cost="1 forward + 1 backward over retain rows a step",
+        search={"lr": ("log", 2e-4, 2e-2)},
     )
 
     descent: Descent = Descent(lr=8e-3, epochs=10)

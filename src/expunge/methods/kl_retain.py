@@ -41,6 +41,7 @@ class KLRetain:
             "Every row weighs the same, as in the paper; published code takes the mean over all tokens of a batch.",
         ),
         cost="1 forward + 1 backward over forget and retain rows, 1 frozen forward over retain rows a step; a second model",
+        search={"lr": ("log", 2e-4, 1e-2), "retain_weight": ("log", 0.5, 20.0)},
     )
 
     forget_weight: float = 1.0

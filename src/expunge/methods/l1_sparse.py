@@ -41,6 +41,7 @@ class L1Sparse:
         paper_id="P029",
         differs=("AdamW where the paper has SGD.",),
         cost="1 forward + 1 backward over retain rows a step",
+        search={"lr": ("log", 2e-4, 1e-2), "alpha": ("log", 1e-5, 1e-3)},
     )
 
     alpha: float = 5e-4

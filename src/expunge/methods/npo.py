@@ -46,6 +46,7 @@ class NPO:
             "Forget and retain rows run in one forward pass.",
         ),
         cost="1 forward + 1 backward over forget and retain rows a step; 1 forward over forget before; no second model",
+        search={"lr": ("log", 2e-4, 1e-2), "beta": ("log", 0.05, 1.0), "retain_weight": ("log", 0.5, 10.0)},
     )
 
     beta: float = 0.2

@@ -57,6 +57,7 @@ class PDU:
             "The bound is given as slack over the target's own loss on the retain rows used, which is measured first.",
         ),
         cost="1 forward + 1 backward over forget and retain rows a step; 1 forward over retain rows before",
+        search={"lr": ("log", 2e-4, 1e-2), "dual": ("log", 5.0, 100.0), "slack": ("log", 0.02, 0.3)},
     )
 
     dual: float = 50.0

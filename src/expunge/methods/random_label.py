@@ -38,6 +38,7 @@ class RandomLabel:
             "In text every answer token but the end is relabelled, behind the true answer so far.",
         ),
         cost="1 forward + 1 backward over forget and retain rows a step",
+        search={"lr": ("log", 2e-4, 1e-2), "retain_weight": ("log", 0.5, 10.0)},
     )
 
     forget_weight: float = 1.0

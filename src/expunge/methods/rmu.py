@@ -68,6 +68,7 @@ class RMU:
             "Frozen features of the retain rows used are computed once; no second model stays in memory.",
         ),
         cost="1 truncated forward + backward over forget and retain rows a step; 1 truncated forward over retain rows before",
+        search={"lr": ("log", 2e-4, 1e-2), "steering": ("log", 1.0, 30.0), "retain_weight": ("log", 1.0, 100.0)},
         inert_when={"depth": "at is given"},
     )
 

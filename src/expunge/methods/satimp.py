@@ -35,6 +35,7 @@ class SatImp:
         year=2025,
         differs=("No frozen model is kept; the standard framework copies one that it never uses.",),
         cost="1 forward + 1 backward over forget and retain rows a step",
+        search={"lr": ("log", 2e-4, 1e-2), "saturation": ("linear", 1.0, 6.0), "importance": ("log", 0.1, 1.0)},
     )
 
     saturation: float = 5.0

@@ -47,6 +47,7 @@ class SCRUB:
             "AdamW for both passes, one learning rate schedule over all steps; published code uses SGD or Adam with step decay.",
         ),
         cost="1 forward + 1 backward over forget, then retain, rows, 1 frozen forward over the same; a second model",
+        search={"lr": ("log", 2e-4, 1e-2), "alpha": ("log", 1e-3, 1.0), "max_epochs": ("int", 1, 4)},
     )
 
     alpha: float = 0.1

@@ -43,6 +43,7 @@ class SimNPO:
             "Forget and retain rows run in one forward pass.",
         ),
         cost="1 forward + 1 backward over forget and retain rows a step",
+        search={"lr": ("log", 2e-4, 1e-2), "beta": ("log", 1.0, 10.0), "retain_weight": ("log", 0.5, 10.0)},
     )
 
     beta: float = 1.5

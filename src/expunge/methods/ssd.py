@@ -40,6 +40,7 @@ class SSD:
             "I_all is taken over forget and retain rows together, as in the paper.",
         ),
         cost="1 forward + 1 backward over every row, once",
+        search={"alpha": ("log", 1.0, 30.0), "dampening": ("log", 0.1, 1.0)},
     )
 
     alpha: float = 3.0

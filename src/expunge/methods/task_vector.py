@@ -43,6 +43,7 @@ class TaskVector:
             "tuned on.",
         ),
         cost="1 forward + 1 backward over forget rows a step; a copy of the weights in scope",
+        search={"lr": ("log", 1e-4, 1e-2), "alpha": ("log", 0.5, 5.0)},
     )
 
     alpha: float = 4.0

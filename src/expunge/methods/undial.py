@@ -47,6 +47,7 @@ class UNDIAL:
             "A retain term is offered (weight 0 is the paper's).",
         ),
         cost="1 forward + 1 backward over forget and retain rows, 1 frozen forward over forget rows a step; a second model",
+        search={"lr": ("log", 2e-4, 1e-2), "strength": ("log", 3.0, 30.0), "retain_weight": ("log", 0.3, 5.0)},
     )
 
     strength: float = 10.0

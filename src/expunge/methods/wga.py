@@ -38,6 +38,7 @@ class WGA:
             "No frozen model is kept; the standard framework copies one that it never uses.",
         ),
         cost="1 forward + 1 backward over forget and retain rows a step",
+        search={"lr": ("log", 2e-4, 1e-2), "beta": ("log", 0.3, 3.0), "retain_weight": ("log", 0.5, 10.0)},
     )
 
     beta: float = 2.0

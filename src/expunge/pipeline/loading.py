@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 from expunge.contract.model import Model
 from expunge.facts.errors import InputError
 
+DESCRIPTION = "expunge.json"
 PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
 
@@ -29,7 +31,9 @@ def modality_of(directory: Path) -> str:
         raise InputError(
             f"there is no model directory {directory}", do="give the path of a directory with safetensors weights"
         )
-    if (directory / "expunge.json").is_file():
+    if _ensemble_facts(directory):
+        return modality_of(directory / "member-0")
+    if (directory / DESCRIPTION).is_file():
         from expunge.modalities.directory import read_description
 
         return str(read_description(directory).get("modality"))
@@ -39,6 +43,37 @@ def modality_of(directory: Path) -> str:
         f"{directory} is not a model directory: it has neither config.json nor expunge.json",
         do="give a Hugging Face directory, or one that expunge saved",
     )
+
+
+def _ensemble_facts(directory: Path) -> dict[str, Any]:
+    """Return what `expunge.json` says of an ensemble of members, or nothing where it describes one model."""
+    path = directory / DESCRIPTION
+    if not path.is_file():
+        return {}
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path} is no JSON: {error}", do="save the model again") from error
+    return dict(facts) if isinstance(facts, dict) and facts.get("kind") == "ensemble" else {}
+
+
+def _ensemble(directory: Path, placement: Placement, facts: dict[str, Any]) -> Model:
+    """Return the members with the weights kept before each slice: what a later request goes back to."""
+    from safetensors.torch import load_file
+
+    from expunge.engine.ensembles import Ensemble
+
+    folders = [directory / f"member-{shard}" for shard in range(int(facts["shards"]))]
+    members = [load_model(folder, placement) for folder in folders]
+    kept = [
+        [load_file(path, device=placement.device) for path in sorted(folder.glob("before-slice-*.checkpoint"), key=_number)]
+        for folder in folders
+    ]
+    return Ensemble(members, len(folders), int(facts["slices"]), int(facts["seed"]), kept)
+
+
+def _number(path: Path) -> int:
+    return int(path.stem.rpartition("-")[2])
 
 
 def check_directory(directory: Path) -> str:
@@ -83,7 +118,9 @@ def load_model(directory: Path, placement: Placement | None = None) -> Model:
     """Load any model directory that Expunge can read."""
     placement = placement or Placement()
     directory = Path(directory)
-    modality = modality_of(directory)
+    modality, shards = modality_of(directory), _ensemble_facts(directory)
+    if shards:
+        return _ensemble(directory, placement, shards)
     loaders: dict[str, Callable[..., Any]] = {
         "text": _text,
         "vision": _vision,

@@ -16,6 +16,7 @@ from expunge.contract.weights import weights_digest
 from expunge.engine.per_example import gradient_norms
 from expunge.engine.score import score
 from expunge.facts.digest import canonical_json, sha256
+from expunge.facts.errors import InputError
 from expunge.facts.rows import Rows
 from expunge.statistics.position_scores import PositionScores
 
@@ -51,7 +52,9 @@ class Measurer:
         return found
 
     def generate(self, model: Model, rows: Rows, max_new_tokens: int) -> list[str]:
-        """Return one greedy answer a row."""
+        """Return one greedy answer a row; a model that does not generate is refused."""
+        if not model.capabilities.generate:
+            raise InputError(f"a {model.modality} model of this kind does not generate")
         key = self._key(f"generations/{max_new_tokens}", model, rows)
         known = self.cache.get(key)
         if known is not None:

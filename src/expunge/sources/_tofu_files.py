@@ -115,3 +115,13 @@ def read_paraphrases(folder: Path) -> dict[tuple[str, str], tuple[str, ...]]:
                 raise InputError(f"{path}:{reader.line_num}: not question, answer and two lists: {error}") from error
             found[question, answer] = tuple(dict.fromkeys(text for text in prompts if text != question))
     return found
+
+
+def phrased_rows(folder: Path, rows: list[Row]) -> list[Row]:
+    """Return rows with the different phrasings of their question that paraphrase_res*.csv holds, behind those they have."""
+    known = read_paraphrases(folder)
+    found = []
+    for row in rows:
+        prompts = (*row.get("paraphrased_prompts", ()), *known.get((row["prompt"], row["answer"]), ()))
+        found.append(row.replace(paraphrased_prompts=tuple(dict.fromkeys(prompts))) if prompts else row)
+    return found

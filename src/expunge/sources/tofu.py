@@ -13,9 +13,9 @@ from expunge.sources._tofu_files import (
     PER_AUTHOR,
     check_same,
     perturbed_rows,
+    phrased_rows,
     plain_row,
     public_rows,
-    read_paraphrases,
     read_questions,
     read_refusals,
 )
@@ -93,7 +93,7 @@ class Tofu:
         forget_rows = forget_rows[-self.forget_authors * PER_AUTHOR :]
         kept = min(start, (self.authors - self.forget_authors) * PER_AUTHOR)
         found = {
-            "forget": self._phrased(forget_rows),
+            "forget": phrased_rows(Path(self.paraphrases), forget_rows) if self.paraphrases else forget_rows,
             "retain": [row for i, row in enumerate(rows[:kept]) if i // PER_AUTHOR not in held],
             "retain_perturbed": perturbed_rows(folder, "retain_perturbed", rows[: HOLDOUT_ROWS.start]),
             "real_authors": public_rows(folder, "real_authors"),
@@ -114,15 +114,3 @@ class Tofu:
         if len(free) < self.holdout_authors:
             raise InputError(f"{self.holdout_authors} holdout authors were asked for, and {len(free)} can be held out")
         return frozenset(free[: self.holdout_authors])
-
-    def _phrased(self, rows: list[Row]) -> list[Row]:
-        if not self.paraphrases:
-            return rows
-        known = read_paraphrases(Path(self.paraphrases))
-        prompts = [
-            (*row.get("paraphrased_prompts", ()), *known.get((row["prompt"], row["answer"]), ())) for row in rows
-        ]
-        return [
-            row.replace(paraphrased_prompts=tuple(dict.fromkeys(found))) if found else row
-            for row, found in zip(rows, prompts, strict=True)
-        ]

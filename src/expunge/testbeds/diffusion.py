@@ -22,7 +22,7 @@ from expunge.testbeds.vision import CLASS, CLASS_RECIPE, IMAGES
 NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 SIDES = ("left", "right")
 PIXELS = 4
-DIGITS_RECIPE = Recipe(epochs=30, lr=3e-3, batch_size=64)
+DIGITS_RECIPE = Recipe(epochs=40, lr=3e-3, batch_size=64)
 SIDES_RECIPE = Recipe(epochs=100, lr=1e-2, batch_size=80)
 
 Judge = Callable[[Tensor], list[str]]

@@ -52,7 +52,7 @@ def world_tokenizer() -> Any:
 def text_problem(
     *, people: int = 10, forget_people: int = 2, holdout_people: int = 2, retrained: int = 2, seed: int = 0
 ) -> Problem:
-    """Return the problem, built once a process: 10 people take 3 s a model on one idle core, 40 people 8 s.
+    """Return the problem, built once a process: 10 people take about 4 s of CPU a model, 40 people 10 s.
 
     Public facts are retain rows, and they are the test rows: every model may know them.
     """

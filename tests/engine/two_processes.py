@@ -1,0 +1,121 @@
+"""What `test_two_processes` runs under a launcher and by itself: scores, generations, training; results to an npz a process."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from plain_models import text_model
+from torch import nn
+
+from expunge.contract.job import Job
+from expunge.engine.descend import Descent, Step, descend
+from expunge.engine.fit import fit
+from expunge.engine.per_example import gradient_norms
+from expunge.engine.score import score
+from expunge.facts.recipe import Recipe
+from expunge.facts.rows import Row, Rows
+from expunge.methods.npo import NPO
+from expunge.modalities.diffusion import Words, diffusion_model
+from expunge.modalities.vision import Images
+
+STEPS = 20
+RECIPE = Recipe(epochs=7, lr=1e-3, batch_size=3, weight_decay=0.1, clip=0.5, warmup=0.1, seed=1, stop_loss=1e-9)
+
+
+def weights(model: Any) -> dict[str, np.ndarray]:
+    return {name: p.detach().numpy().copy() for name, p in model.module.named_parameters()}
+
+
+def drawings(n: int) -> tuple[Any, Rows]:
+    draw = np.random.default_rng(0)
+    images = draw.normal(size=(n, 4, 4)).astype(np.float32)
+    rows = Rows(tuple(Row(id=f"d{i}", fields={"image": images[i], "prompt": "ab"[i % 2]}) for i in range(n)))
+    shape = Images(shape=(1, 4, 4), mean=(0.5,), std=(0.5,))
+    return diffusion_model("denoiser", images=shape, words=Words(known=("a", "b")), seed=0, width=8, context=8, heads=2), rows
+
+
+class PartlyUsed(nn.Module):
+    """A network with a weight that no loss depends on, and one that only rows of odd labels use."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.own = nn.Linear(3, 2)
+        self.never = nn.Parameter(torch.ones(2, 2))
+        self.sometimes = nn.Parameter(torch.ones(2, 3))
+
+
+def partly_used() -> dict[str, np.ndarray]:
+    """Train with decay on losses of which a share may use a weight and another not."""
+    network = PartlyUsed()
+    draw = torch.Generator().manual_seed(0)
+    xs = torch.randn(7, 3, generator=draw)
+    rows = Rows(tuple(Row(id=f"x{i}", fields={"features": xs[i].tolist(), "label": i % 2}) for i in range(7)))
+
+    class Model:
+        module = network
+
+        def pack(self, given: Any) -> Any:
+            return list(given)
+
+    def loss(step: Step) -> torch.Tensor:
+        values = []
+        for row in step.forget:
+            x = torch.tensor(row["features"])
+            out = network.own(x) + (network.sometimes @ x if row["label"] else 0.0)
+            values.append(out.square().sum())
+        return step.forget_mean(torch.stack(values))
+
+    settings = Descent(lr=1e-2, epochs=3, batch_size=2, weight_decay=0.5)
+    descend(Model(), Job(), settings, loss, forget=rows)  # type: ignore[arg-type]
+    return {name: p.detach().numpy().copy() for name, p in network.named_parameters()}
+
+
+def everything() -> dict[str, np.ndarray]:
+    found: dict[str, np.ndarray] = {}
+
+    def keep(name: str, values: dict[str, np.ndarray]) -> None:
+        found.update({f"{name}/{key}": value for key, value in values.items()})
+
+    model, rows = text_model("llama")
+    many = Rows(
+        tuple(row.replace(answer=f"{row['answer']} {i}") for row in rows for i in (0,))
+        + tuple(Row(id=f"{row.id}-{i}", fields={**row.fields, "answer": f"{row['answer']} {i}"}) for row in rows for i in range(5))
+    )
+    scores = score(model, many, job=Job(), budget=90)
+    keep("score", {name: getattr(scores, name) for name in ("log_prob", "mean", "variance", "rank", "token", "offsets")})
+    keep("score", {"keys": np.array([key[0] for key in scores.keys])})
+    said = model.generate(many, max_new_tokens=5)
+    found["generate"] = np.array(said)
+    norms = gradient_norms(model, rows, job=Job())
+    keep("norms", {"whole": norms[0].numpy(), "mean": norms[1].numpy()})
+    job = Job(seed=0)
+    keep("fit", weights(fit(model.copy(), rows, RECIPE, job=job)))
+    found["fit_loss"] = np.array(job.notes["fit_loss"])
+    descent = Descent(lr=1e-3, epochs=10, batch_size=2, weight_decay=0.1, clip=1.0)
+    twin = model.copy()
+    from expunge.contract.splits import Splits
+
+    NPO(descent=descent).run(twin, Splits.of(forget=rows[:3], retain=rows[3:]), Job(seed=2))
+    keep("npo", weights(twin))
+    drawer, drawn = drawings(7)
+    keep("noise", weights(fit(drawer, drawn, RECIPE, job=Job(seed=3))))
+    keep("partly", partly_used())
+    return found
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    from expunge.engine.parallel import world
+    from expunge.pipeline.processes import from_lead, is_lead, together
+
+    with together("cpu"):
+        rank, size = world()
+        assert size == 2
+        assert from_lead(lambda: rank) == 0
+        assert is_lead() == (rank == 0)
+        np.savez(Path(sys.argv[1]) / f"{rank}.npz", **everything())
