@@ -211,9 +211,7 @@ def test_verify_refuses_before_it_loads(
         assert part in message
 
 
-def test_a_directory_that_is_not_empty_is_not_written_into(
-    refused: Callable[..., str], tmp_path: Path
-) -> None:
+def test_a_directory_that_is_not_empty_is_not_written_into(refused: Callable[..., str], tmp_path: Path) -> None:
     """Fails if old and new files are mixed in one model directory."""
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine").write_text("mine")
@@ -235,7 +233,7 @@ def test_a_full_disk_leaves_no_output(
 
     def full(*_: object, **__: object) -> None:
         if where == "safetensors":
-            raise RuntimeError('Error while serializing: I/O error: No space left on device (os error 28)')
+            raise RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)")
         raise OSError(errno.ENOSPC, "No space left on device")
 
     target = (transformers.modeling_utils, "safe_save_file") if where == "safetensors" else (atomic, "sync_tree")
@@ -253,7 +251,13 @@ def test_a_full_disk_leaves_no_output(
 
 def test_a_missing_store_is_named_and_not_made(command: Command, tmp_path: Path) -> None:
     """Fails if looking at a store makes an empty one, which then verifies as whole."""
-    for words in (["ledger", "list"], ["ledger", "verify"], ["ledger", "show", "x"], ["purge", "--all"], ["report", "x"]):
+    for words in (
+        ["ledger", "list"],
+        ["ledger", "verify"],
+        ["ledger", "show", "x"],
+        ["purge", "--all"],
+        ["report", "x"],
+    ):
         done = command(*words, "--store", tmp_path / "gone")
         assert done.code == 2, words
         assert f"no store at {tmp_path / 'gone'}" in done.err

@@ -83,7 +83,9 @@ def test_a_missing_plan_is_named(command: Command, tmp_path: Path) -> None:
         ("[recipe]\nepochs = 3\nlr = 1e-2\nbatch_size = 8", "", ("needs [recipe]",)),
     ],
 )  # fmt: skip
-def test_a_bad_plan_names_the_place(refused: Refused, tmp_path: Path, old: str, new: str, wanted: tuple[str, ...]) -> None:
+def test_a_bad_plan_names_the_place(
+    refused: Refused, tmp_path: Path, old: str, new: str, wanted: tuple[str, ...]
+) -> None:
     """Fails if a misspelt key is ignored, a unit is looked up only when its turn comes, or its nearest is not named."""
     assert PLAN.count(old) >= 1
     message = refused(PLAN.replace(old, new, 1))

@@ -33,7 +33,7 @@ def test_the_blocks_of_a_page_run(
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {"__name__": "example"}
     for block in PAGES[page]:
-        exec(compile(block, page, "exec"), names)  # noqa: S102
+        exec(compile(block, page, "exec"), names)
     capsys.readouterr()
 
 

@@ -87,7 +87,9 @@ def test_the_certificate_verifies_and_the_ledger_holds(command: Command, tiny: T
     assert [json.loads(line)["kind"] for line in shown] == ["request", "record", "certificate"]
 
 
-@pytest.mark.parametrize("what", ["weights", "config", "extra", "payload", "signature", "no key", "other key", "target"])
+@pytest.mark.parametrize(
+    "what", ["weights", "config", "extra", "payload", "signature", "no key", "other key", "target"]
+)
 def test_tampering_fails(command: Command, tiny: Tiny, whole: Path, tmp_path: Path, what: str) -> None:
     """Fails if one of the files or bytes is not looked at. Exit 1, and what failed is named."""
     out = tmp_path / "out"
@@ -111,7 +113,16 @@ def test_tampering_fails(command: Command, tiny: Tiny, whole: Path, tmp_path: Pa
         key = tmp_path / "k.pub"
     path.write_bytes(bytes(data))
     given = () if what == "no key" else ("--key", key)
-    done = command("certificate", "verify", out / "certificate.json", *given, "--model", out / "model", "--target", tmp_path / "target")
+    done = command(
+        "certificate",
+        "verify",
+        out / "certificate.json",
+        *given,
+        "--model",
+        out / "model",
+        "--target",
+        tmp_path / "target",
+    )
     assert done.code == 1, done.out
     assert "failed" in done.out
 
@@ -316,7 +327,9 @@ def test_csv_and_parquet_say_the_same_as_jsonl(
             pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), path)
         else:
             path.write_bytes(gzip.compress("".join(json.dumps(row) + "\n" for row in rows).encode()))
-    files: list[Any] = [part for split in ("forget", "retain", "holdout") for part in (f"--{split}", tmp_path / f"{split}.{kind}")]
+    files: list[Any] = [
+        part for split in ("forget", "retain", "holdout") for part in (f"--{split}", tmp_path / f"{split}.{kind}")
+    ]
     done = command("forget", "--model", tiny.target, *files, *FAST, "--map", "id=key,question=q,answer=a", "--out",
                    tmp_path / "out", "--store", tmp_path / "store")  # fmt: skip
     assert done.code == 0, done.err
@@ -336,7 +349,9 @@ def test_a_lora_adapter_directory_is_read(command: Command, tiny: Tiny, tmp_path
 
     torch.manual_seed(0)
     base = AutoModelForCausalLM.from_pretrained(tiny.target)
-    adapted = get_peft_model(base, LoraConfig(r=2, lora_alpha=4, target_modules=["q_proj", "v_proj"], init_lora_weights=False))
+    adapted = get_peft_model(
+        base, LoraConfig(r=2, lora_alpha=4, target_modules=["q_proj", "v_proj"], init_lora_weights=False)
+    )
     adapted.save_pretrained(tmp_path / "adapter")
     config = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
     assert config["base_model_name_or_path"] == str(tiny.target)

@@ -64,14 +64,26 @@ def test_a_classifier_is_unlearned_with_sisa_and_salun(command: Command, tmp_pat
     digests = {record["request"]["label"]: record["models"][0]["content_digest"] for record in records}
     assert digests["sisa-0"] != digests["do_nothing"] == digests["SalUn-0"]
     assert salun["method"]["locator"] == "saliency"
-    assert 0 < salun["method"]["moved_entries"]
-    forget = {m["model"]: m["score"]["value"] for m in sisa["measurements"] if (m["metric"], m["split"]) == ("accuracy", "forget")}
+    assert salun["method"]["moved_entries"] > 0
+    forget = {
+        m["model"]: m["score"]["value"]
+        for m in sisa["measurements"]
+        if (m["metric"], m["split"]) == ("accuracy", "forget")
+    }
     assert forget["unlearned"] == 0
     assert forget["target"] > 0.3
     key = tmp_path / "store" / "keys" / "issuer.pub"
     for name, piece in (("digits-sisa-0", "unlearned-sisa-0"), ("digits-SalUn-0", "unlearned-SalUn-0")):
         (run,) = (tmp_path / "store" / "runs").iterdir()
-        done = command("certificate", "verify", tmp_path / "certificates" / f"{name}.json", "--key", key, "--model", run / "pieces" / piece)
+        done = command(
+            "certificate",
+            "verify",
+            tmp_path / "certificates" / f"{name}.json",
+            "--key",
+            key,
+            "--model",
+            run / "pieces" / piece,
+        )
         assert done.code == 0, done.out
 
 
@@ -107,7 +119,13 @@ def test_a_given_target_is_not_trained(command: Command, tiny: Tiny, tmp_path: P
     for name in ("forget", "retain", "holdout"):
         (tmp_path / f"{name}.jsonl").write_bytes(tiny.file(name).read_bytes())
     records = ran(command, tmp_path / "plan.toml")
-    assert [record["request"]["label"] for record in records] == ["do_nothing", "ascent@layers=0-0", "npo+magnitude-0", "npo+magnitude-1", "refusal-0"]
+    assert [record["request"]["label"] for record in records] == [
+        "do_nothing",
+        "ascent@layers=0-0",
+        "npo+magnitude-0",
+        "npo+magnitude-1",
+        "refusal-0",
+    ]
     for record in records:
         models = {model["name"]: model["files"] for model in record["models"]}
         assert models["target"] == directory_digests(tiny.target)
@@ -145,13 +163,21 @@ def test_a_run_leaves_a_page_and_evidence(command: Command, page: Path) -> None:
     assert not re.search(r"<(script|link|img)[^>]+(src|href)=\"https?:", text)
     done = command("report", "x", "--store", page / "store", "--out", page / "again.html")
     assert done.code == 0, done.err
-    done = command("report", "x", "--store", page / "store", "--out", page / "text.html", "--with-text", page / "forget.jsonl")
+    done = command(
+        "report", "x", "--store", page / "store", "--out", page / "text.html", "--with-text", page / "forget.jsonl"
+    )
     assert done.code == 0, done.err
-    seen = [path for path in (page / "store").rglob("*") if path.is_file() and "cache" not in path.parts and "pieces" not in path.parts]
+    seen = [
+        path
+        for path in (page / "store").rglob("*")
+        if path.is_file() and "cache" not in path.parts and "pieces" not in path.parts
+    ]
     assert len(seen) > 10
     for path in seen:
         data = path.read_bytes()
-        assert not [row["id"] for row in rows if row["answer"].encode() in data or row["question"].encode() in data], path
+        assert not [row["id"] for row in rows if row["answer"].encode() in data or row["question"].encode() in data], (
+            path
+        )
 
 
 def test_no_forget_text_in_the_pieces_of_a_run(page: Path) -> None:

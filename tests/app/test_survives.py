@@ -78,7 +78,17 @@ def test_the_records_do_not_hang_on_the_place(command: Command, tmp_path: Path) 
 def test_an_interrupted_run_says_how_to_go_on(tmp_path: Path) -> None:
     """Fails if Ctrl-C ends in a traceback or in exit code 0 or 1; the lock is gone at once."""
     plan = write_plan(tmp_path)
-    arguments = [sys.executable, "-m", "expunge.app.command", "run", str(plan), "--store", str(tmp_path / "store"), "--name", "x"]
+    arguments = [
+        sys.executable,
+        "-m",
+        "expunge.app.command",
+        "run",
+        str(plan),
+        "--store",
+        str(tmp_path / "store"),
+        "--name",
+        "x",
+    ]
     process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                                env={**os.environ, "OMP_NUM_THREADS": "1"})  # fmt: skip
     lock = tmp_path / "store" / "runs" / "x" / "lock"

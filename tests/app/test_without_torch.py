@@ -13,7 +13,18 @@ from pathlib import Path
 import pytest
 from tiny_directory import Tiny, write_jsonl
 
-BLOCKED = ("torch", "transformers", "tokenizers", "peft", "accelerate", "sklearn", "rapidfuzz", "diffusers", "optuna", "pyarrow")
+BLOCKED = (
+    "torch",
+    "transformers",
+    "tokenizers",
+    "peft",
+    "accelerate",
+    "sklearn",
+    "rapidfuzz",
+    "diffusers",
+    "optuna",
+    "pyarrow",
+)
 HOOK = f"""
 from importlib.machinery import PathFinder
 
@@ -34,10 +45,18 @@ def blocked(tmp_path_factory: pytest.TempPathFactory) -> Blocked:
     folder = tmp_path_factory.mktemp("hook")
     (folder / "sitecustomize.py").write_text(HOOK)
 
-    def run(*arguments: object, program: str = "from expunge.app.command import main; main()") -> subprocess.CompletedProcess[str]:
+    def run(
+        *arguments: object, program: str = "from expunge.app.command import main; main()"
+    ) -> subprocess.CompletedProcess[str]:
         code = f"import sys; sys.argv[0] = 'expunge'\n{program}"
         environment = {**os.environ, "PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1"}
-        return subprocess.run([sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, env=environment, timeout=120)
+        return subprocess.run(
+            [sys.executable, "-c", code, *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            env=environment,
+            timeout=120,
+        )
 
     return run
 
@@ -111,7 +130,9 @@ def test_tampering_is_seen_without_torch(blocked: Blocked, evidence: Path, tmp_p
     data[-1] ^= 1
     path.write_bytes(bytes(data))
     key = evidence / "store" / "keys" / "issuer.pub"
-    done = blocked("certificate", "verify", path.parent.parent / "certificate.json", "--key", key, "--model", path.parent)
+    done = blocked(
+        "certificate", "verify", path.parent.parent / "certificate.json", "--key", key, "--model", path.parent
+    )
     assert done.returncode == 1
     assert "changed model.safetensors" in done.stdout
 
@@ -146,7 +167,9 @@ def test_what_needs_torch_says_how_to_get_it(blocked: Blocked, tmp_path: Path) -
     assert "pip install 'expunge[models]'" in done.stderr
 
 
-@pytest.mark.parametrize("words", [("--help",), ("units",), ("certificate", "--help"), ("ledger", "--help")], ids=" ".join)
+@pytest.mark.parametrize(
+    "words", [("--help",), ("units",), ("certificate", "--help"), ("ledger", "--help")], ids=" ".join
+)
 def test_it_starts_in_half_a_second(words: tuple[str, ...]) -> None:
     """Fails if a heavy import creeps in: user + system time of the process, which a busy machine does not stretch much.
 

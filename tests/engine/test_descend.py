@@ -117,6 +117,7 @@ def test_fewer_retain_rows_than_a_step_takes() -> None:
     model, rows = text_model("llama")
     (step,) = steps_of(model, rows[:3], rows[3:4], size=3)
     assert (step.retain.ids, step.retain_count, step.forget_count) == (("r3",), 1, 3)
+    assert int(step.is_forget.sum()) == int(step.lengths()[0].sum())
 
 
 def test_one_split_alone() -> None:

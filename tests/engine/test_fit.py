@@ -102,6 +102,7 @@ def test_train_mode_while_training_and_everything_moves() -> None:
     module = nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6), nn.Linear(6, 3))
     model, rows = arrays(module, (4,))
     module[0].weight.requires_grad_(False)
+    module.train(False)
     before = module[0].weight.clone()
     fit(model, rows, RECIPE.model_copy(update={"batch_size": 7}), job=Job())
     assert int(module[1].num_batches_tracked) == 2

@@ -169,9 +169,9 @@ def test_steps_are_counted_and_bounded() -> None:
     module, job = net(), Job(steps=7)
     run(module, 4, job=job)
     assert job.notes == {"optimiser_steps": 4}
-    before = float(module.bias[0])
+    before = module.bias[0].item()
     run(module, 9, job=job, kind="sgd", momentum=0.0, schedule="linear")
     assert job.notes == {"optimiser_steps": 7}
-    assert before - float(module.bias[0]) == pytest.approx(0.1 * (1 + 2 / 3 + 1 / 3), rel=1e-4)
+    assert before - module.bias[0].item() == pytest.approx(0.1 * (1 + 2 / 3 + 1 / 3), rel=1e-4)
     run(module, 9, job=job)
     assert job.notes == {"optimiser_steps": 7}

@@ -16,17 +16,18 @@ from expunge.modalities.arrays import ArrayModel
 from expunge.modalities.tabular import Features, tabular_model
 
 
-def problem() -> tuple[ArrayModel, Rows]:
+def problem(scale: float = 1.0) -> tuple[ArrayModel, Rows]:
     model = tabular_model("mlp", features=Features(width=3), task=Classification(classes=4), seed=0)
     draw = np.random.default_rng(0)
     return model, Rows(
-        tuple(Row(id=f"r{i}", fields={"features": draw.normal(size=3), "label": i % 4}) for i in range(7))
+        tuple(Row(id=f"r{i}", fields={"features": scale * draw.normal(size=3), "label": i % 4}) for i in range(7))
     )
 
 
-def test_equals_a_loop_written_out() -> None:
+@pytest.mark.parametrize("scale", [0.05, 3.0])
+def test_equals_a_loop_written_out(scale: float) -> None:
     """Fails if the loss is a sum, the rate falls, gradients are not clipped at 1, or an epoch's last short batch is left out."""
-    model, rows = problem()
+    model, rows = problem(scale)
     twin = model.copy()
     looks: list[int] = []
     teach(model, rows, job=Job(seed=3), steps=5, lr=0.02, batch_size=3, after=looks.append)

@@ -45,7 +45,11 @@ def clouds() -> Problem:
     rows = []
     for i in range(60):
         label = draw.randrange(CLASSES)
-        point = [draw.gauss(2 * (label % 2), 1), draw.gauss(2 * (label // 2), 1), *(draw.gauss(0, 1) for _ in range(10))]
+        point = [
+            draw.gauss(2 * (label % 2), 1),
+            draw.gauss(2 * (label // 2), 1),
+            *(draw.gauss(0, 1) for _ in range(10)),
+        ]
         wrong = (label + 1) % CLASSES if i < FORGET else label
         rows.append(Row(id=f"point-{i}", fields={"features": point, "label": wrong}))
     blank = tabular_model("mlp", features=Features(width=12), task=Classification(classes=CLASSES), width=32, seed=0)

@@ -70,7 +70,9 @@ def test_settings_that_act_before_training_change_the_target(name: str) -> None:
         assert weights_digest(other.module) != weights_digest(first.module), knob
 
 
-@pytest.mark.parametrize("name", [name for name, unit in units("method").items() if {"text", "tabular"} <= set(unit.about.modalities)])
+@pytest.mark.parametrize(
+    "name", [name for name, unit in units("method").items() if {"text", "tabular"} <= set(unit.about.modalities)]
+)
 def test_a_method_keeps_the_contract_on_text(name: str) -> None:
     """Fails if a method that keeps it on a table breaks it where examples have several positions; settings are not varied again."""
     torch.set_num_threads(1)

@@ -73,8 +73,22 @@ def test_a_unit_is_what_its_source_says(kind: str, name: str) -> None:
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The package's own wheel, built without network."""
     folder = tmp_path_factory.mktemp("wheel")
-    words = ["wheel", "--quiet", "--no-deps", "--no-index", "--no-build-isolation", "--wheel-dir", str(folder), str(ROOT)]
-    done = subprocess.run([sys.executable, "-m", "pip", "--disable-pip-version-check", *words], capture_output=True, text=True, timeout=300)
+    words = [
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "--no-index",
+        "--no-build-isolation",
+        "--wheel-dir",
+        str(folder),
+        str(ROOT),
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "--disable-pip-version-check", *words],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert done.returncode == 0, done.stderr
     (found,) = folder.glob("expunge-*.whl")
     return found
@@ -84,9 +98,17 @@ def test_the_wheel_holds_every_file(wheel: Path) -> None:
     """Fails if a unit, a template, a migration or the typing marker stays behind; tests and data do not come along."""
     held = {name for name in zipfile.ZipFile(wheel).namelist() if not name.split("/")[0].endswith(".dist-info")}
     source = ROOT / "src"
-    wanted = {path.relative_to(source).as_posix() for path in (source / "expunge").rglob("*") if path.is_file() and "__pycache__" not in path.parts}
+    wanted = {
+        path.relative_to(source).as_posix()
+        for path in (source / "expunge").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
     assert held == wanted
-    assert {"expunge/py.typed", "expunge/store/migrations/0001_ledger.sql", "expunge/report/templates/page.html.j2"} <= held
+    assert {
+        "expunge/py.typed",
+        "expunge/store/migrations/0001_ledger.sql",
+        "expunge/report/templates/page.html.j2",
+    } <= held
     assert sum(name.startswith("expunge/methods/") for name in held) > AT_LEAST["method"]
 
 

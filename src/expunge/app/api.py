@@ -110,6 +110,7 @@ def verify(
     from expunge.pipeline.battery import check_battery
     from expunge.pipeline.cache import RequestCache
     from expunge.pipeline.loading import check_directory
+    from expunge.pipeline.processes import from_lead
     from expunge.pipeline.remove import request_name
     from expunge.pipeline.subjects import Subject
     from expunge.pipeline.verify import Settings
@@ -129,8 +130,8 @@ def verify(
     subjects.append(Subject.at(Path(unlearned), "unlearned", "unlearned", placement))
     rows = splits.rows["forget"]
     with Store.open(Path(store)) as opened:
-        request = request_name(opened, rows)
-        commitment = opened.open_request(request, rows)
+        request = from_lead(lambda: request_name(opened, rows))
+        commitment = from_lead(lambda: opened.open_request(request, rows))
         record = run(
             subjects,
             splits,
@@ -145,7 +146,7 @@ def verify(
             cache=RequestCache(opened.cache, request),
             progress=progress,
         )
-        opened.append("record", record.to_json(), request=request)
+        from_lead(lambda: opened.append("record", record.to_json(), request=request))
     return record
 
 

@@ -36,19 +36,23 @@ def attack(
 ) -> None:
     """Attack a model beside its controls and print success, control and difference of each attack."""
     from expunge.app.api import verify
+    from expunge.pipeline.processes import is_lead, together
 
-    record = verify(
-        target=target or unlearned,
-        unlearned=unlearned,
-        retrained=retrained or (),
-        splits=opt.read_splits(forget, retain, holdout, None, mapping),
-        battery=battery,
-        attacks=tuple(attacks.split(",")) if attacks else None,
-        seed=seed,
-        placement=opt.placement(device, dtype, threads),
-        store=store,
-        progress=opt.bars(quiet),
-    )
+    with together(device):
+        record = verify(
+            target=target or unlearned,
+            unlearned=unlearned,
+            retrained=retrained or (),
+            splits=opt.read_splits(forget, retain, holdout, None, mapping),
+            battery=battery,
+            attacks=opt.read_names(attacks),
+            seed=seed,
+            placement=opt.placement(device, dtype, threads),
+            store=store,
+            progress=opt.bars(quiet or not is_lead()),
+        )
+        if not is_lead():
+            return
     if out is not None:
         from expunge.store.atomic import write_atomic
 

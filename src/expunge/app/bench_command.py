@@ -42,14 +42,16 @@ def bench(
     plan = benchmark_plan(
         name,
         protocol,
-        methods.split(","),
-        seeds=[int(seed) for seed in seeds.split(",")],
-        retrained=[int(seed) for seed in retrained.split(",")],
+        opt.read_names(methods) or (),
+        seeds=opt.read_seeds(seeds),
+        retrained=opt.read_seeds(retrained),
     )
+    from expunge.pipeline.ready import check_plan_ready
     from expunge.pipeline.run import run_plan
     from expunge.report.page import write
     from expunge.store.store import Store
 
+    check_plan_ready(plan, Path.cwd())
     started = time.monotonic()
     run_id = f"bench-{name}-{plan.digest()[:8]}"
     placement = opt.placement(device, dtype, threads)

@@ -25,7 +25,7 @@ from expunge.app import (
     units_command,
     verify_command,
 )
-from expunge.facts.errors import ExpungeError
+from expunge.facts.errors import ExpungeError, InputError
 
 app = typer.Typer(
     help="Remove data, knowledge, concepts and behaviours from trained models on request, and show how far it got.",
@@ -45,12 +45,31 @@ EXTRAS = ("torch", "transformers", "tokenizers", "peft", "accelerate", "sklearn"
 """What the core install leaves out: an auditor needs none of it."""
 
 
+ALONE = ("run", "bench", "demo", "tune")
+"""Commands that hold a run of the store, which one process does at a time."""
+
+
+def _refuse_several(arguments: list[str]) -> None:
+    """Refuse a launcher's processes where each would do the whole work; forget, verify and attack share theirs."""
+    if (
+        {"RANK", "WORLD_SIZE"} <= os.environ.keys()
+        and os.environ["WORLD_SIZE"] != "1"
+        and set(arguments[:1]) & set(ALONE)
+    ):
+        raise InputError(
+            f"expunge {arguments[0]} runs in one process",
+            do="start it without a launcher; under one, use forget, verify or attack",
+        )
+
+
 def main() -> None:
     """Run the command; 0 done, 1 a rung not reached or a verification failed, 2 bad input, 3 contradicted evidence, 130 interrupted."""
     try:
+        _refuse_several(sys.argv[1:])
         app()
     except ExpungeError as error:
-        typer.echo(error.text(), err=True)
+        rank = os.environ.get("RANK", "0")
+        typer.echo(error.text() if rank == "0" else f"process {rank}: {error.what}", err=True)
         sys.exit(error.exit_code)
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in EXTRAS:

@@ -49,23 +49,27 @@ def forget(
     check_require(require)
     values = opt.read_settings(settings)
     splits = opt.read_splits(forget, retain, holdout, test, mapping)
+    from expunge.pipeline.processes import is_lead, together
     from expunge.pipeline.remove import Removal
     from expunge.pipeline.remove import forget as remove
     from expunge.pipeline.verify import Settings
 
-    removed = remove(
-        model,
-        splits,
-        Removal(method, values, scope, locator, seed=seed),
-        out,
-        store=store,
-        retrained=retrained or (),
-        settings=Settings(level=battery, seed=seed),
-        key=key,
-        request=request,
-        kind=kind,
-        progress=opt.bars(quiet),
-        placement=opt.placement(device, dtype, threads, checkpointing=gradient_checkpointing),
-    )
+    with together(device):
+        removed = remove(
+            model,
+            splits,
+            Removal(method, values, scope, locator, seed=seed),
+            out,
+            store=store,
+            retrained=retrained or (),
+            settings=Settings(level=battery, seed=seed),
+            key=key,
+            request=request,
+            kind=kind,
+            progress=opt.bars(quiet or not is_lead()),
+            placement=opt.placement(device, dtype, threads, checkpointing=gradient_checkpointing),
+        )
+        if not is_lead():
+            return
     print_record(removed.record, as_json=as_json, where=out, changed=removed.weights_changed)
     finish(removed.record, require)

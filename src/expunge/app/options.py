@@ -54,6 +54,21 @@ def read_settings(pairs: list[str] | None) -> dict[str, Any]:
     return found
 
 
+def read_names(text: str | None) -> tuple[str, ...] | None:
+    """Return names with commas between them, or None where none were given."""
+    return tuple(part.strip() for part in text.split(",")) if text else None
+
+
+def read_seeds(text: str) -> list[int]:
+    """Return whole numbers with commas between them."""
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError as error:
+        raise InputError(
+            f"{text!r} is no list of seeds", do="write whole numbers with commas between: 0,1,2"
+        ) from error
+
+
 def read_splits(forget: Path, retain: Path | None, holdout: Path | None, test: Path | None, mapping: str) -> Splits:
     """Return checked splits of the given files."""
     from expunge.contract.splits import Splits

@@ -36,7 +36,10 @@ def report(
 
     certificates: dict[str, str] = {}
     if Path(run).is_file():
-        records = [Record.model_validate(read_json(Path(run).read_bytes()))]
+        try:
+            records = [Record.model_validate(read_json(Path(run).read_bytes()))]
+        except ValueError as error:
+            raise InputError(f"{run} is not a record", do="give a record.json, or a run in the store") from error
     elif not (store / "index.sqlite").is_file():
         raise InputError(f"there is no record file {run} and no store at {store}", do="give --store DIR")
     else:

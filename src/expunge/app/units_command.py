@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from expunge.app.options import Json
-from expunge.contract.about import KINDS
+from expunge.contract.about import KINDS, MODALITIES
 from expunge.contract.registry import Listing, find, units
 from expunge.facts.errors import InputError, nearest
 
@@ -44,6 +44,11 @@ def listing(
     """List every unit with kind, modalities, needs, claim and source."""
     if context.invoked_subcommand:
         return
+    if serving is not None and serving not in MODALITIES:
+        raise InputError(
+            f"there is no modality {serving!r}; the nearest is {nearest(serving, MODALITIES)!r}",
+            do=f"use one of: {', '.join(MODALITIES)}",
+        )
     kinds = (kind,) if kind else KINDS
     found = [u for k in kinds for u in units(k).values() if serving is None or serving in u.about.modalities]
     if as_json:

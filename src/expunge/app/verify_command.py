@@ -45,22 +45,26 @@ def verify(
 ) -> None:
     """Measure and attack an unlearned model beside its controls, and derive the claim."""
     from expunge.app.api import verify as run
+    from expunge.pipeline.processes import is_lead, together
 
     check_require(require)
-    record = run(
-        target=target,
-        unlearned=unlearned,
-        retrained=retrained or (),
-        control=control or (),
-        splits=opt.read_splits(forget, retain, holdout, test, mapping),
-        battery=battery,
-        attacks=tuple(attacks.split(",")) if attacks else None,
-        max_new_tokens=max_new_tokens,
-        seed=seed,
-        placement=opt.placement(device, dtype, threads),
-        store=store,
-        progress=opt.bars(quiet),
-    )
+    with together(device):
+        record = run(
+            target=target,
+            unlearned=unlearned,
+            retrained=retrained or (),
+            control=control or (),
+            splits=opt.read_splits(forget, retain, holdout, test, mapping),
+            battery=battery,
+            attacks=opt.read_names(attacks),
+            max_new_tokens=max_new_tokens,
+            seed=seed,
+            placement=opt.placement(device, dtype, threads),
+            store=store,
+            progress=opt.bars(quiet or not is_lead()),
+        )
+        if not is_lead():
+            return
     if out is not None:
         from expunge.store.atomic import write_atomic
 

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.metadata import version
 
+from expunge.facts.digest import sha256
 from expunge.store.cache import Cache
+
+MADE_BY = f"expunge {version('expunge')}, torch {version('torch')}"
+"""Part of every key: another version may compute another number."""
 
 
 @dataclass(frozen=True)
@@ -15,9 +20,13 @@ class RequestCache:
     request: str
 
     def get(self, key: str) -> bytes | None:
-        """Return what was put under `key`, or None."""
-        return self.cache.get(key, request=self.request)
+        """Return what was put under `key` by this version, or None."""
+        return self.cache.get(_own(key), request=self.request)
 
     def put(self, key: str, value: bytes) -> None:
         """Keep `value` under `key`."""
-        self.cache.put(key, value, request=self.request)
+        self.cache.put(_own(key), value, request=self.request)
+
+
+def _own(key: str) -> str:
+    return sha256(f"{MADE_BY}/{key}".encode())

@@ -66,7 +66,10 @@ def _ensemble(directory: Path, placement: Placement, facts: dict[str, Any]) -> M
     folders = [directory / f"member-{shard}" for shard in range(int(facts["shards"]))]
     members = [load_model(folder, placement) for folder in folders]
     kept = [
-        [load_file(path, device=placement.device) for path in sorted(folder.glob("before-slice-*.checkpoint"), key=_number)]
+        [
+            load_file(path, device=placement.device)
+            for path in sorted(folder.glob("before-slice-*.checkpoint"), key=_number)
+        ]
         for folder in folders
     ]
     return Ensemble(members, len(folders), int(facts["slices"]), int(facts["seed"]), kept)

@@ -66,13 +66,13 @@ class Measurer:
         return found
 
     def norms(self, model: Model, rows: Rows) -> np.ndarray:
-        """Return the standard framework's gradient norm of each row (mean of the parameter tensors' norms)."""
+        """Return the norm of the gradient of each row's mean loss, over all parameters together."""
         key = self._key("gradient norms", model, rows)
         known = self.cache.get(key)
         if known is not None:
             return np.asarray(np.load(io.BytesIO(known), allow_pickle=False))
         with self._clock("gradients"):
-            found = gradient_norms(model, rows, job=self.job)[1].double().cpu().numpy()
+            found = gradient_norms(model, rows, job=self.job)[0].double().cpu().numpy()
         buffer = io.BytesIO()
         np.save(buffer, found)
         self.cache.put(key, buffer.getvalue())

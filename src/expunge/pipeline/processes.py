@@ -35,6 +35,7 @@ def together(device: str = "cpu") -> Iterator[None]:
         yield
     finally:
         state.destroy_process_group()
+        PartialState._reset_state()
 
 
 def is_lead() -> bool:

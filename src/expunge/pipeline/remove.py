@@ -21,12 +21,12 @@ from expunge.facts.rows import Rows
 from expunge.pipeline.battery import check_battery
 from expunge.pipeline.cache import RequestCache
 from expunge.pipeline.loading import Placement, check_directory
+from expunge.pipeline.processes import from_lead, new_directory_of_lead, shared
 from expunge.pipeline.progress import Bars
 from expunge.pipeline.ready import check_out, check_scope
 from expunge.pipeline.subjects import Subject
 from expunge.pipeline.verify import Settings, verify
 from expunge.store import chain
-from expunge.store.atomic import new_directory
 from expunge.store.names import safe_name
 from expunge.store.store import Store
 
@@ -122,13 +122,13 @@ def forget(
     check_scope(find("method", removal.method), removal.scope, loaded)
     rows = splits.rows["forget"]
     with Store.open(store) as opened:
-        signer = signer or load_private_key(signing_key(opened, None))
-        request = request or request_name(opened, rows)
-        commitment = opened.open_request(request, rows, kind=kind)
-        cache = RequestCache(opened.cache, request)
+        signer = signer or load_private_key(from_lead(lambda: signing_key(opened, None)))
+        request = request or from_lead(lambda: request_name(opened, rows))
+        commitment = from_lead(lambda: opened.open_request(request, rows, kind=kind))
+        cache = shared(RequestCache(opened.cache, request))
         facts = {"id": request, "kind": kind, "commitment": commitment.combined}
         common: dict[str, Any] = {"request": facts, "settings": settings, "cache": cache, "progress": progress}
-        with new_directory(out) as partial:
+        with new_directory_of_lead(out) as partial:
             untouched = MethodFacts(name="none", seed=removal.seed)
             found = verify([replace(target, open=lambda: loaded), *controls], splits, method=untouched, **common)
             if found.claim is not None and found.claim.not_found:
@@ -143,14 +143,18 @@ def forget(
                     update={"locator": removal.locator, "locator_settings": dict(removal.locator_settings)}
                 )
                 child, changed = partial / MODEL, True
-                unlearned.save(child)
+                from_lead(lambda: unlearned.save(child))
                 subjects = [target, *controls, Subject.at(child, "unlearned", "unlearned", placement)]
                 record = verify(subjects, splits, method=method, **common)
                 seconds = {"removal (s)": float(job.notes.get("seconds", 0.0))}
                 record = record.model_copy(update={"cost": {**record.cost, **seconds}})
-            (partial / RECORD).write_bytes(record.to_json())
-            certificate = issue(record, signer, child, forget=rows, target_dir=model, ledger_head=opened.head())
-            (partial / CERTIFICATE).write_bytes(certificate)
-            opened.append("record", record.to_json(), request=request)
-            opened.append("certificate", certificate, request=request)
+
+            def write() -> None:
+                (partial / RECORD).write_bytes(record.to_json())
+                certificate = issue(record, signer, child, forget=rows, target_dir=model, ledger_head=opened.head())
+                (partial / CERTIFICATE).write_bytes(certificate)
+                opened.append("record", record.to_json(), request=request)
+                opened.append("certificate", certificate, request=request)
+
+            from_lead(write)
     return Removed(record, out, changed)

@@ -74,12 +74,12 @@ class River:
         if self.plan.model.directory is not None:
             return self.base / self.plan.model.directory
         seed = self.plan.seeds.target
-        recipe = self._recipe().model_copy(update={"seed": seed})
+        recipe, blank = self._recipe().model_copy(update={"seed": seed}), self.blank()
 
         def make() -> Model:
             with undisturbed(seed):
                 return fit(
-                    load_model(self.blank(), self.placement),
+                    load_model(blank, self.placement),
                     self.given.training("forget", "retain"),
                     recipe,
                     job=self._job(seed),

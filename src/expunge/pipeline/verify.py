@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 import resource
 import time
 from collections.abc import Mapping, Sequence
@@ -25,6 +26,7 @@ from expunge.pipeline.attacking import Attacker
 from expunge.pipeline.battery import INDISTINGUISHABLE, UTILITY, Battery, choose
 from expunge.pipeline.measure import Measurer, Wanted, union
 from expunge.pipeline.overlap import overlap
+from expunge.pipeline.processes import shared
 from expunge.pipeline.progress import Bars
 from expunge.pipeline.subjects import Subject
 from expunge.verdict.reach import derive_tests, reach
@@ -102,7 +104,7 @@ def verify(
         settings=settings.unit_settings,
     )
     job = Job(seed=settings.seed, progress=progress)
-    measurer = Measurer(job, cache or Forgetful())
+    measurer = Measurer(job, shared(cache or Forgetful()))
     found = _evidence(subjects, opened, rows, battery, measurer, settings, progress)
     measurements = _measure(found, battery)
     attacker = Attacker(battery, measurer, splits, settings.seed, settings.max_new_tokens, progress)
@@ -159,9 +161,11 @@ def versions() -> dict[str, str]:
 
 
 def _split_facts(name: str, rows: Rows, commitment: str) -> SplitFacts:
+    """Ids made from a row's content (rows that came without an id) stay out: they would confirm a guessed text."""
     numbers: dict[str, int] = {}
     groups = tuple(numbers.setdefault(group, len(numbers)) for group in rows.groups)
-    return SplitFacts(name=name, n=len(rows), groups=groups, commitment=commitment)
+    ids = () if any(re.fullmatch(r"[0-9a-f]{16}(-\d+)?", row_id) for row_id in rows.ids) else rows.ids
+    return SplitFacts(name=name, n=len(rows), ids=ids, groups=groups, commitment=commitment)
 
 
 def _evidence(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -34,7 +34,7 @@ class Example:
         cost="1 forward + 1 backward a step",
     )
 
-    descent: Descent = field(default_factory=lambda: Descent(lr=1e-2, epochs=5))
+    descent: Descent = Descent(lr=1e-2, epochs=5)
     """The optimiser's settings."""
     weight: float = 1.0
     """Weight of the forget term."""

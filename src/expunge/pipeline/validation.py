@@ -1,0 +1,145 @@
+"""A second request like the plan's, made from its retain rows alone: what settings may be tuned on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from expunge.contract.apply import undisturbed
+from expunge.contract.job import Job
+from expunge.contract.model import Model
+from expunge.contract.splits import Splits
+from expunge.engine.fit import fit
+from expunge.engine.order import ordered
+from expunge.engine.score import score
+from expunge.facts.errors import InputError
+from expunge.facts.rows import Row, Rows
+from expunge.pipeline.build import untrained
+from expunge.pipeline.given import Given
+from expunge.pipeline.loading import load_model
+from expunge.pipeline.plan import Plan
+from expunge.pipeline.progress import Bars
+from expunge.statistics.answers import own_answers
+from expunge.statistics.clusters import FloatArray
+from expunge.store.run import Run
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Rows to forget and to retain, those of the latter that utility is measured on, and rows in every training set.
+
+    None of them is a forget, holdout or test row of the plan; `reported` counts those that the plan reports as retain rows.
+    """
+
+    splits: Splits
+    utility: Rows
+    beside: Rows
+    reported: int
+
+
+def _drawn(names: Sequence[str], seed: int) -> list[str]:
+    """Return distinct names in the order of a hash of (seed, name)."""
+    rows = Rows(tuple(Row(id=name, fields={}) for name in dict.fromkeys(names)))
+    return [rows[i].id for i in ordered(rows, seed, 0)]
+
+
+def _like(forget: Rows, retain: Rows, seed: int) -> set[str]:
+    """Return ids of retain rows that resemble the forget rows: whole labels where a class goes, else whole groups."""
+    labels, others = ([row.get("label") for row in rows] for rows in (forget, retain))
+    if None not in labels and not set(labels) & set(others):
+        chosen = set(_drawn([str(label) for label in others], seed)[: len(set(labels))])
+        return {row.id for row, label in zip(retain, others, strict=True) if str(label) in chosen}
+    members: dict[str, list[str]] = {}
+    for row, group in zip(retain, retain.groups, strict=True):
+        members.setdefault(group, []).append(row.id)
+    found: set[str] = set()
+    for group in _drawn(retain.groups, seed):
+        if len(found) >= len(forget):
+            break
+        found.update(members[group])
+    return found
+
+
+def validation_request(given: Given, reported: Rows, seed: int) -> Validation:
+    """Return a request of about as many rows as the plan's; `reported` are the retain rows that the plan's run measures.
+
+    Utility is measured on kept rows that are not reported, where there are any.
+    """
+    forget, retain = given.rows["forget"], given.rows.get("retain", Rows(()))
+    chosen = _like(forget, retain, seed)
+    gone = Rows(tuple(row for row in retain if row.id in chosen), "forget")
+    kept = Rows(tuple(row for row in retain if row.id not in chosen), "retain")
+    if len(kept) < max(1, len(gone)):
+        raise InputError(
+            f"{len(retain)} retain rows are too few to draw a second request of {len(gone)} from",
+            do="give the source more retain rows",
+        )
+    seen = set(reported.ids)
+    fresh = Rows(tuple(row for row in kept if row.id not in seen), "retain")
+    utility = fresh if len(fresh) else kept
+    count = sum(row.id in seen for row in (*gone, *utility))
+    return Validation(Splits.of(forget=gone, retain=kept), utility, given.beside, count)
+
+
+@dataclass(frozen=True)
+class Models:
+    """The validation target and the models retrained without its forget rows, as directories of finished pieces."""
+
+    target: Path
+    retrained: tuple[Path, ...]
+
+
+def train_models(
+    plan: Plan, rows: Validation, run: Run, base: Path, *, seed: int, retrained: int, progress: Bars
+) -> Models:
+    """Train by the plan's recipe on the validation rows, resuming what was finished; no row of the plan's request is read."""
+    assert plan.recipe is not None
+    recipe, splits = plan.recipe, rows.splits.rows
+
+    def directory(piece: str, number: int, *names: str) -> Path:
+        if not run.has(piece):
+            progress.stage = piece
+            training = Rows(tuple(row for name in names for row in splits[name]) + tuple(rows.beside), "training")
+            own = recipe.model_copy(update={"seed": seed + number})
+            with undisturbed(own.seed):
+                model = untrained(plan.model, splits, seed, base).fresh(own.seed)
+                fit(model, training, own, job=Job(seed=own.seed, progress=progress))
+            with run.finishing(piece) as folder:
+                model.save(folder)
+        return run.directory(piece)
+
+    target = directory("tune-target", 0, "forget", "retain")
+    others = tuple(directory(f"tune-retrained-{i}", 1 + i, "retain") for i in range(retrained))
+    return Models(target, others)
+
+
+def probabilities(model: Model, rows: Rows, job: Job) -> FloatArray:
+    """Return exp(mean log p a scored position) of each row's own answer, (rows,): for a classifier p(label)."""
+    return np.exp(own_answers(score(model, rows, job=job), rows).mean_log_prob())
+
+
+@dataclass(frozen=True)
+class Bar:
+    """What the retrained models give: the mean of their probabilities, row by row, that a removal is to come near to."""
+
+    forget: FloatArray
+    utility: FloatArray
+
+    @classmethod
+    def of(cls, models: Models, rows: Validation, job: Job) -> Bar:
+        """Score the retrained models."""
+        found: Mapping[str, list[FloatArray]] = {"forget": [], "utility": []}
+        for path in models.retrained:
+            model = load_model(path)
+            found["forget"].append(probabilities(model, rows.splits.rows["forget"], job))
+            found["utility"].append(probabilities(model, rows.utility, job))
+        return cls(np.mean(found["forget"], axis=0), np.mean(found["utility"], axis=0))
+
+    def distances(self, model: Model, rows: Validation, job: Job) -> tuple[float, float]:
+        """Return (mean |p - p_retrained| on the forget rows, how far mean p on the utility rows fell below theirs, at least 0)."""
+        away = np.abs(probabilities(model, rows.splits.rows["forget"], job) - self.forget).mean()
+        fell = self.utility.mean() - probabilities(model, rows.utility, job).mean()
+        return float(away), max(0.0, float(fell))

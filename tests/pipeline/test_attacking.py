@@ -1,0 +1,120 @@
+"""Attacks run on copies, under their own seed, and once for the same weights and rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from meta_problems import Problem, people
+
+from expunge.contract.about import About
+from expunge.contract.evidence import Evidence
+from expunge.contract.job import Job
+from expunge.contract.units import Probe
+from expunge.facts.errors import ContractBroken
+from expunge.facts.record import Outcome
+from expunge.pipeline.attacking import Attacker
+from expunge.pipeline.battery import Battery
+from expunge.pipeline.cache import RequestCache
+from expunge.pipeline.measure import Measurer
+from expunge.pipeline.progress import Bars
+from expunge.pipeline.subjects import Subject
+from expunge.store.store import Store
+
+CALLS: list[int] = []
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spy:
+    """An attack that draws a number, and touches what it is told to."""
+
+    about = About(
+        needs=("forget", "model"),
+        modalities=("text",),
+        claim="It draws a number.",
+        paper="none",
+        link="https://example.org",
+        year=2026,
+    )
+    shift: float = 0.0
+    touches: bool = False
+
+    def run(self, evidence: Evidence, probe: Probe) -> Outcome:
+        CALLS.append(1)
+        model = probe.model()
+        next(model.module.parameters()).data.add_(1.0)
+        if self.touches:
+            next(people().target.module.parameters()).data.add_(1.0)
+        drawn = float(torch.rand(1, generator=probe.generator)) + float(torch.rand(1)) + self.shift
+        return Outcome(attack="", model="", kind="success", forget=(min(1.0, drawn / 3),))
+
+
+@pytest.fixture
+def problem() -> Iterator[Problem]:
+    found = people()
+    before = {name: tensor.clone() for name, tensor in found.target.module.state_dict().items()}
+    yield found
+    found.target.module.load_state_dict(before)
+
+
+def attacker(
+    unit: Any, problem: Problem, store: Store | None = None, *, seed: int = 0, rows: slice = slice(None)
+) -> Attacker:
+    splits = type(problem.splits)({**problem.splits.rows, "forget": problem.splits.rows["forget"][rows]})
+    measurer = Measurer(Job(), RequestCache(store.cache, "r")) if store is not None else Measurer(Job())
+    return Attacker(Battery((), (("spy", unit),)), measurer, splits, seed, 4, Bars(quiet=True))
+
+
+def outcome(unit: Any, problem: Problem, name: str = "target", **given: Any) -> Outcome:
+    running = attacker(unit, problem, **given)
+    evidence = Evidence(name=name, role="target", modality="text", rows=running.splits.rows)
+    (found,) = running.attack(problem.target, evidence, Subject.held(problem.target, name, "target"))
+    return found
+
+
+def test_an_attack_works_on_a_copy(problem: Problem) -> None:
+    """Fails if the attacked model is handed out itself: what follows would be measured on attacked weights."""
+    before = {name: tensor.clone() for name, tensor in problem.target.module.state_dict().items()}
+    outcome(Spy(), problem)
+    assert all(torch.equal(before[name], tensor) for name, tensor in problem.target.module.state_dict().items())
+
+
+def test_an_attack_that_changes_the_model_is_caught(problem: Problem) -> None:
+    """Fails if the digest is not taken before and after."""
+    with pytest.raises(ContractBroken, match="the attack spy changed the model"):
+        outcome(Spy(touches=True), problem)
+
+
+def test_the_seed_is_all_the_randomness_there_is(problem: Problem) -> None:
+    """Fails if an attack's draws hang on what ran before it: a resumed run would give another record."""
+    first = outcome(Spy(), problem)
+    torch.rand(7)
+    assert outcome(Spy(), problem).forget == first.forget
+    assert outcome(Spy(), problem, seed=1).forget != first.forget
+    state = torch.random.get_rng_state()
+    outcome(Spy(), problem)
+    assert torch.equal(state, torch.random.get_rng_state())
+
+
+def test_the_same_attack_on_the_same_weights_runs_once(problem: Problem, tmp_path: Path) -> None:
+    """Fails if rows, seed, settings or weights are missing from the key, or the cached outcome keeps another record's name."""
+    spy = Spy()
+    CALLS.clear()
+    with Store.open(tmp_path / "store") as store:
+        first = outcome(spy, problem, store=store)
+        again = outcome(spy, problem, "retrained-0", store=store)
+        assert len(CALLS) == 1
+        assert (first.model, again.model) == ("target", "retrained-0")
+        assert first.forget == again.forget
+        outcome(spy, problem, store=store, seed=1)
+        outcome(spy, problem, store=store, rows=slice(5))
+        assert len(CALLS) == 3
+        outcome(Spy(shift=0.5), problem, store=store)
+        assert len(CALLS) == 4
+        next(problem.target.module.parameters()).data[0, 0] += 1.0
+        outcome(spy, problem, store=store)
+        assert len(CALLS) == 5
