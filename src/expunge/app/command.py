@@ -22,6 +22,7 @@ from expunge.app import (
     ledger_command,
     report_command,
     run_command,
+    tune_command,
     units_command,
     verify_command,
 )
@@ -35,7 +36,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 for module in (
-    forget_command, verify_command, attack_command, run_command, bench_command, units_command,
+    forget_command, verify_command, attack_command, run_command, bench_command, tune_command, units_command,
     certificate_command, ledger_command, report_command, demo_command, doctor_command,
 ):  # fmt: skip
     module.add_to(app)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,10 +16,11 @@ from expunge.engine.fit import fit
 from expunge.engine.order import ordered
 from expunge.engine.score import score
 from expunge.facts.errors import InputError
+from expunge.facts.recipe import Recipe
 from expunge.facts.rows import Row, Rows
 from expunge.pipeline.build import untrained
 from expunge.pipeline.given import Given
-from expunge.pipeline.loading import load_model
+from expunge.pipeline.loading import Placement, load_model
 from expunge.pipeline.plan import Plan
 from expunge.pipeline.progress import Bars
 from expunge.statistics.answers import own_answers
@@ -90,30 +91,49 @@ class Models:
 
     target: Path
     retrained: tuple[Path, ...]
+    placement: Placement
+
+    def open(self, directory: Path) -> Model:
+        """Load one of them."""
+        return load_model(directory, self.placement)
+
+
+def check_trainable(plan: Plan) -> Recipe:
+    """Return the plan's recipe; a plan that trains no model of its own is refused."""
+    if plan.recipe is None or plan.model.architecture is None:
+        raise InputError(
+            "a search trains models of its own: the plan needs an architecture and a [recipe]",
+            causes=("settings tuned on the target that is reported would be tuned on the result",),
+        )
+    return plan.recipe
 
 
 def train_models(
-    plan: Plan, rows: Validation, run: Run, base: Path, *, seed: int, retrained: int, progress: Bars
+    plan: Plan, rows: Validation, run: Run, base: Path, seed: int, retrained: int, placement: Placement, progress: Bars
 ) -> Models:
     """Train by the plan's recipe on the validation rows, resuming what was finished; no row of the plan's request is read."""
-    assert plan.recipe is not None
-    recipe, splits = plan.recipe, rows.splits.rows
+    recipe, splits = check_trainable(plan), rows.splits.rows
 
-    def directory(piece: str, number: int, *names: str) -> Path:
-        if not run.has(piece):
-            progress.stage = piece
-            training = Rows(tuple(row for name in names for row in splits[name]) + tuple(rows.beside), "training")
-            own = recipe.model_copy(update={"seed": seed + number})
-            with undisturbed(own.seed):
-                model = untrained(plan.model, splits, seed, base).fresh(own.seed)
-                fit(model, training, own, job=Job(seed=own.seed, progress=progress))
-            with run.finishing(piece) as folder:
+    def piece(name: str, make: Callable[[], Model]) -> Path:
+        if not run.has(name):
+            progress.stage = name
+            model = make()
+            with run.finishing(name) as folder:
                 model.save(folder)
-        return run.directory(piece)
+        return run.directory(name)
 
-    target = directory("tune-target", 0, "forget", "retain")
-    others = tuple(directory(f"tune-retrained-{i}", 1 + i, "retain") for i in range(retrained))
-    return Models(target, others)
+    blank = piece("tune-untrained", lambda: untrained(plan.model, splits, seed, base))
+
+    def trained(number: int, *names: str) -> Model:
+        training = Rows(tuple(row for name in names for row in splits[name]) + tuple(rows.beside), "training")
+        own = recipe.model_copy(update={"seed": seed + number})
+        with undisturbed(own.seed):
+            job = Job(seed=own.seed, progress=progress)
+            return fit(load_model(blank, placement).fresh(own.seed), training, own, job=job)
+
+    target = piece("tune-target", lambda: trained(0, "forget", "retain"))
+    others = [piece(f"tune-retrained-{i}", lambda i=i: trained(1 + i, "retain")) for i in range(retrained)]  # type: ignore[misc]
+    return Models(target, tuple(others), placement)
 
 
 def probabilities(model: Model, rows: Rows, job: Job) -> FloatArray:
@@ -133,7 +153,7 @@ class Bar:
         """Score the retrained models."""
         found: Mapping[str, list[FloatArray]] = {"forget": [], "utility": []}
         for path in models.retrained:
-            model = load_model(path)
+            model = models.open(path)
             found["forget"].append(probabilities(model, rows.splits.rows["forget"], job))
             found["utility"].append(probabilities(model, rows.utility, job))
         return cls(np.mean(found["forget"], axis=0), np.mean(found["utility"], axis=0))
