@@ -45,7 +45,6 @@ def tune(
     from expunge.pipeline.tune import OBJECTIVE, search_table
     from expunge.pipeline.tune import tune as run
     from expunge.store.atomic import write_atomic
-    from expunge.store.store import Store
 
     checked = read_plan(plan)
     budget = Budget(
@@ -57,17 +56,15 @@ def tune(
         seeds=seeds,
         seed=seed,
     )
-    budget.check_against(checked)
-    with Store.open(store) as opened:
-        found = run(
-            checked,
-            opened,
-            names=methods.split(",") if methods else None,
-            budget=budget,
-            base=plan.parent,
-            placement=opt.placement(device, dtype, threads),
-            progress=opt.bars(quiet),
-        )
+    found = run(
+        checked,
+        store,
+        names=methods.split(",") if methods else None,
+        budget=budget,
+        base=plan.parent,
+        placement=opt.placement(device, dtype, threads),
+        progress=opt.bars(quiet),
+    )
     if out is not None:
         write_atomic(out / "search.json", canonical_json(found))
         rows = found["rows"]
@@ -75,7 +72,7 @@ def tune(
             f"Objective, lower is better: {OBJECTIVE}. Doing nothing: {found['do_nothing']:.3f}.",
             "",
             f"{rows['forget']} validation rows to forget and {rows['retain']} to retain, all of them the plan's retain rows "
-            f"({rows['reported by the plan as retain rows']} are also reported as such); its forget, holdout and test rows were not read. "
+            f"({rows['reported by the plan as retain rows']} are also reported as such); no model was trained or measured on its forget, holdout and test rows. "
             f"Seeds {found['seeds']}. Ended: {found['stopped']}.",
         ]
         write_table(search_table(found), out / "table.md", f"Search of {plan.name} ({found['run']})", notes)

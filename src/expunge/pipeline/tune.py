@@ -12,7 +12,7 @@ from expunge.contract.apply import locate, unlearn
 from expunge.contract.job import Job
 from expunge.contract.registry import find
 from expunge.facts.digest import canonical_json, read_json, sha256
-from expunge.facts.errors import ContractBroken, InputError
+from expunge.facts.errors import ContractBroken
 from expunge.pipeline.loading import Placement
 from expunge.pipeline.plan import Plan
 from expunge.pipeline.progress import Bars
@@ -96,7 +96,7 @@ class Tuner:
 
 def tune(
     plan: Plan,
-    store: Store,
+    store: Path,
     *,
     names: Sequence[str] | None = None,
     budget: Budget | None = None,
@@ -106,7 +106,7 @@ def tune(
 ) -> dict[str, Any]:
     """Search the settings of the plan's methods and return the search as plain values; kept in the store, and resumed.
 
-    The plan's forget rows are committed to and read by nothing else; its holdout and test rows are not read at all.
+    No model is trained or measured on the plan's forget, holdout or test rows.
     """
     budget, base, progress = budget or Budget(), base or Path(), progress or Bars(quiet=True)
     budget.check_against(plan)
@@ -119,36 +119,45 @@ def tune(
     searches = [Search(method, budget, rows) for method in methods]
     facts = {"plan": plan.plain(), "methods": [method.label for method in methods], "budget": asdict(budget)}
     run_id = f"tune-{sha256(canonical_json(facts))[:12]}"
-    store.open_request(plan.request.id, given.rows["forget"], kind=plan.request.kind)
-    with store.run(run_id, plan.request.id, plan=canonical_json(facts)) as run:
-        models = train_models(plan, rows, run, base, budget.seed, budget.retrained, placement or Placement(), progress)
-        bar = Bar.of(models, rows, Job(progress=progress))
-        stopped = Tuner(budget, rows, models, bar, run, progress).rounds(searches)
-        untouched = bar.distances(models.open(models.target), rows, Job(progress=progress))
-        found = {
-            "schema_version": "expunge/search/v1",
-            "run": run_id,
-            "plan": plan.digest(),
-            "budget": asdict(budget),
-            "objective": OBJECTIVE,
-            "seeds": {"models": [budget.seed + i for i in range(1 + budget.retrained)], "methods": budget.method_seeds},
-            "rows": {
-                "forget": len(rows.splits.rows["forget"]),
-                "retain": len(rows.splits.rows["retain"]),
-                "utility": len(rows.utility),
-                "reported by the plan as retain rows": rows.reported,
-            },
-            "do_nothing": untouched[0] + budget.penalty * untouched[1],
-            "stopped": stopped,
-            "methods": {
-                search.method.label: {"space": search.space, "trials": search.trials, "best": search.best["number"]}
-                for search in searches
-            },
-        }
-        data = canonical_json(found)
-        run.finish("search", data)
-        keep(store, run, "search", data)
+    with Store.open(store) as opened:
+        opened.open_request(plan.request.id, given.rows["forget"], kind=plan.request.kind)
+        with opened.run(run_id, plan.request.id, plan=canonical_json(facts)) as run:
+            place = placement or Placement()
+            models = train_models(plan, rows, run, base, budget.seed, budget.retrained, place, progress)
+            bar = Bar.of(models, rows, Job(progress=progress))
+            stopped = Tuner(budget, rows, models, bar, run, progress).rounds(searches)
+            away, fell = bar.distances(models.open(models.target), rows, Job(progress=progress))
+            found = {
+                "schema_version": "expunge/search/v1",
+                "run": run_id,
+                "plan": plan.digest(),
+                "do_nothing": away + budget.penalty * fell,
+                "stopped": stopped,
+                **_conditions(budget, rows),
+                "methods": {
+                    search.method.label: {"space": search.space, "trials": search.trials, "best": search.best["number"]}
+                    for search in searches
+                },
+            }
+            data = canonical_json(found)
+            run.finish("search", data)
+            keep(opened, run, "search", data)
     return dict(read_json(data))
+
+
+def _conditions(budget: Budget, rows: Validation) -> dict[str, Any]:
+    """Return what the search stood on: budget, objective, seeds, and how many rows of which kind."""
+    return {
+        "budget": asdict(budget),
+        "objective": OBJECTIVE,
+        "seeds": {"models": [budget.seed + i for i in range(1 + budget.retrained)], "methods": budget.method_seeds},
+        "rows": {
+            "forget": len(rows.splits.rows["forget"]),
+            "retain": len(rows.splits.rows["retain"]),
+            "utility": len(rows.utility),
+            "reported by the plan as retain rows": rows.reported,
+        },
+    }
 
 
 def search_table(found: Mapping[str, Any]) -> list[list[str]]:
