@@ -129,4 +129,4 @@ def test_a_store_that_cannot_be_written_is_named(command: Command, tmp_path: Pat
     assert done.code == 2
     assert re.search(r"BAD +store .* cannot be written", done.out)
     assert command("doctor", "--store", tmp_path / "new" / "store").code == 0
-    assert os.listdir(tmp_path) == ["file"]
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

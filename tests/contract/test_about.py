@@ -8,7 +8,14 @@ import pytest
 
 from expunge.contract.about import About
 
-FACTS: dict[str, Any] = {"needs": ("forget",), "modalities": ("text",), "claim": "", "paper": "", "link": "", "year": 2026}
+FACTS: dict[str, Any] = {
+    "needs": ("forget",),
+    "modalities": ("text",),
+    "claim": "",
+    "paper": "",
+    "link": "",
+    "year": 2026,
+}
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,9 @@ class Pushes:
         gradients = torch.autograd.grad(forget - 0.1 * retain, named)
         with torch.no_grad():
             for parameter, gradient in zip(named, gradients, strict=True):
-                parameter.add_(self.size * gradient + self.jitter * torch.randn(gradient.shape, generator=job.generator))
+                parameter.add_(
+                    self.size * gradient + self.jitter * torch.randn(gradient.shape, generator=job.generator)
+                )
         return model
 
 

@@ -25,7 +25,9 @@ SIZES: dict[str, dict[str, Any]] = {
 
 def text(architecture: str, **more: Any) -> Any:
     tokenizer = train_tokenizer(["Question: Who?\nAnswer: Ana"], 270)
-    return new_text_model(tokenizer, architecture, {"max_position_embeddings": 64, **SIZES[architecture], **more}, seed=0)
+    return new_text_model(
+        tokenizer, architecture, {"max_position_embeddings": 64, **SIZES[architecture], **more}, seed=0
+    )
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,9 @@ def test_joint_is_separate(architecture: str) -> None:
     (2 * alone[0].sum() - alone[1].sum()).backward()
     largest = max(float(gradient.abs().max()) for gradient in joint.values())
     for name, p in model.module.named_parameters():
-        torch.testing.assert_close(joint[name], p.grad, rtol=1e-4, atol=1e-5 * largest, msg=lambda t, n=name: f"{n}: {t}")
+        torch.testing.assert_close(
+            joint[name], p.grad, rtol=1e-4, atol=1e-5 * largest, msg=lambda t, n=name: f"{n}: {t}"
+        )
     lengths = [[len(plain_nll(model, [row])) for row in part] for part in (step.forget, step.retain)]
     assert [part.tolist() for part in step.lengths()] == lengths
     assert step.is_forget.sum() == sum(lengths[0])

@@ -14,7 +14,6 @@ from expunge.engine.fit import fit
 from expunge.engine.loop import rate
 from expunge.engine.order import cut, ordered
 from expunge.facts.recipe import Recipe
-from expunge.facts.rows import Rows
 
 RECIPE = Recipe(epochs=2, lr=1e-2, batch_size=3, weight_decay=0.1, warmup=0.4, clip=0.5, seed=4)
 

@@ -24,12 +24,25 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> tuple[Found, list[Found]]
         one.bind(("127.0.0.1", 0))
         port = one.getsockname()[1]
     command = [
-        *(sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1"),
+        *(
+            sys.executable,
+            "-m",
+            "accelerate.commands.launch",
+            "--multi_gpu",
+            "--num_processes",
+            "2",
+            "--num_machines",
+            "1",
+        ),
         *("--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", str(port)),
         *(two_processes.__file__, str(folder)),
     ]
     here = str(Path(two_processes.__file__).parent)
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([here, os.environ.get("PYTHONPATH", "")])}
+    env = {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": os.pathsep.join([here, os.environ.get("PYTHONPATH", "")]),
+    }
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=500)
     assert done.returncode == 0, done.stderr[-4000:]
     torch.set_num_threads(1)

@@ -35,7 +35,9 @@ def drawings(n: int) -> tuple[Any, Rows]:
     images = draw.normal(size=(n, 4, 4)).astype(np.float32)
     rows = Rows(tuple(Row(id=f"d{i}", fields={"image": images[i], "prompt": "ab"[i % 2]}) for i in range(n)))
     shape = Images(shape=(1, 4, 4), mean=(0.5,), std=(0.5,))
-    return diffusion_model("denoiser", images=shape, words=Words(known=("a", "b")), seed=0, width=8, context=8, heads=2), rows
+    return diffusion_model(
+        "denoiser", images=shape, words=Words(known=("a", "b")), seed=0, width=8, context=8, heads=2
+    ), rows
 
 
 class PartlyUsed(nn.Module):
@@ -84,10 +86,16 @@ def everything() -> dict[str, np.ndarray]:
     model, rows = text_model("llama")
     many = Rows(
         tuple(row.replace(answer=f"{row['answer']} {i}") for row in rows for i in (0,))
-        + tuple(Row(id=f"{row.id}-{i}", fields={**row.fields, "answer": f"{row['answer']} {i}"}) for row in rows for i in range(5))
+        + tuple(
+            Row(id=f"{row.id}-{i}", fields={**row.fields, "answer": f"{row['answer']} {i}"})
+            for row in rows
+            for i in range(5)
+        )
     )
     scores = score(model, many, job=Job(), budget=90)
-    keep("score", {name: getattr(scores, name) for name in ("log_prob", "mean", "variance", "rank", "token", "offsets")})
+    keep(
+        "score", {name: getattr(scores, name) for name in ("log_prob", "mean", "variance", "rank", "token", "offsets")}
+    )
     keep("score", {"keys": np.array([key[0] for key in scores.keys])})
     said = model.generate(many, max_new_tokens=5)
     found["generate"] = np.array(said)

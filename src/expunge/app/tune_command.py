@@ -72,7 +72,8 @@ def tune(
             f"Objective, lower is better: {OBJECTIVE}. Doing nothing: {found['do_nothing']:.3f}.",
             "",
             f"{rows['forget']} validation rows to forget and {rows['retain']} to retain, all of them the plan's retain rows "
-            f"({rows['reported by the plan as retain rows']} are also reported as such); no model was trained or measured on its forget, holdout and test rows. "
+            f"({rows['reported by the plan as retain rows']} are also reported as such); no model was trained or measured on its "
+            "forget, holdout and test rows. "
             f"Seeds {found['seeds']}. Ended: {found['stopped']}.",
         ]
         write_table(search_table(found), out / "table.md", f"Search of {plan.name} ({found['run']})", notes)

@@ -99,9 +99,7 @@ def score(model: Model, rows: Sequence[Row], *, job: Job, budget: int = 4096) ->
         answer = 0
         for i in indices:
             count = len(questions[i].answers)
-            found[i] = [
-                {name: part[answer + k] for name, part in zip(names, parts, strict=True)} for k in range(count)
-            ]
+            found[i] = [{name: part[answer + k] for name, part in zip(names, parts, strict=True)} for k in range(count)]
             answer += count
     merged = {key: value for share in gather_objects(found) for key, value in share.items()}
     keys = tuple((question.row_id, name) for question in questions for name in question.answers)
