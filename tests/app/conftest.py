@@ -1,11 +1,12 @@
-"""What the command's tests share: a tiny model directory, and the command itself, run in this process."""
+"""What the command's tests share: a tiny model directory, a finished run, and the command itself, run in this process."""
 
 from __future__ import annotations
 
-import sys
+import shutil
+from pathlib import Path
 
 import pytest
-from tiny_directory import Command, Done, Tiny, make_tiny
+from tiny_directory import Command, Done, Tiny, call, make_tiny, write_plan
 
 
 @pytest.fixture(scope="session")
@@ -15,20 +16,35 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
 
 
 @pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Run `expunge ARGUMENTS` through the real `main`, in this process: no second import of torch."""
-    from expunge.app.command import main
+def command(monkeypatch: pytest.MonkeyPatch) -> Command:
+    """Run `expunge ARGUMENTS` in this process."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    return call
 
-    def run(*arguments: object) -> Done:
-        monkeypatch.setenv("OMP_NUM_THREADS", "1")
-        monkeypatch.setattr(sys, "argv", ["expunge", *map(str, arguments)])
-        capsys.readouterr()
-        code = 0
-        try:
-            main()
-        except SystemExit as left:
-            code = left.code if isinstance(left.code, int) else int(left.code is not None)
-        said = capsys.readouterr()
-        return Done(code, said.out, said.err)
 
-    return run
+@pytest.fixture(scope="session")
+def _finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Done]:
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    plan = write_plan(folder)
+    options = ("--store", folder / "store", "--name", "x", "--out", folder / "page.html", "--json", "--quiet")
+    return folder, call("run", plan, *options)
+
+
+@pytest.fixture
+def finished(_finished: tuple[Path, Done], tmp_path: Path) -> tuple[Path, Done]:
+    """A copy of a folder with `plan.toml`, its rows, the `store` of the run `x` of it and `page.html`; and what the run printed."""
+    folder, done = _finished
+    assert done.code == 0, done.err
+    shutil.copytree(folder, tmp_path / "finished")
+    return tmp_path / "finished", done
+
+
+@pytest.fixture(scope="session")
+def whole(tiny: Tiny, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One removal by the Python interface, kept for the tests that only look at what was written."""
+    from expunge import forget as run
+
+    work = tmp_path_factory.mktemp("whole")
+    run(tiny.target, forget=tiny.file("forget"), retain=tiny.file("retain"), holdout=tiny.file("holdout"), method="grad_diff",
+        settings={"epochs": 2, "lr": 1e-2}, out=work / "out", store=work / "store")  # fmt: skip
+    return work

@@ -1,26 +1,15 @@
-"""`expunge forget` on a tiny model directory: what it writes, what a certificate says, and what is left of the forget rows."""
+"""`expunge forget` on a tiny model directory: what it writes, and what scopes, locators, settings and formats do."""
 
 from __future__ import annotations
 
-import base64
 import csv
 import json
 import re
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_directory import Command, Done, Tiny, files_under, make_tiny, write_jsonl
-
-FAST = ("--method", "grad_diff", "--set", "epochs=2", "--set", "lr=1e-2", "--quiet")
-
-
-def forget(command: Command, tiny: Tiny, out: Path, *options: object) -> Done:
-    done = command("forget", "--model", tiny.target, *tiny.files("forget", "retain", "holdout"), *FAST, "--out", out,
-                   "--store", out.parent / "store", *options)  # fmt: skip
-    assert done.code == 0, (done.out, done.err)
-    return done
+from tiny_directory import FAST, Command, Tiny, files_under, forget_with, make_tiny
 
 
 def losses(directory: Path, tiny: Tiny) -> dict[str, float]:
@@ -42,20 +31,9 @@ def losses(directory: Path, tiny: Tiny) -> dict[str, float]:
     return found
 
 
-@pytest.fixture(scope="session")
-def whole(tiny: Tiny, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One removal by the Python interface, kept for the tests that only look at what was written."""
-    from expunge import forget as run
-
-    work = tmp_path_factory.mktemp("whole")
-    run(tiny.target, forget=tiny.file("forget"), retain=tiny.file("retain"), holdout=tiny.file("holdout"), method="grad_diff",
-        settings={"epochs": 2, "lr": 1e-2}, out=work / "out", store=work / "store")  # fmt: skip
-    return work
-
-
 def test_forget_writes_weights_that_forgot(command: Command, tiny: Tiny, tmp_path: Path) -> None:
     """Fails if the untouched model is saved, or the wrong split is forgotten: only the forget loss rises."""
-    done = forget(command, tiny, tmp_path / "out", "--set", "epochs=10", "--set", "lr=5e-3")
+    done = forget_with(command, tiny, tmp_path / "out", "--set", "epochs=10", "--set", "lr=5e-3")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["certificate.json", "model", "record.json"]
     assert re.match(r"claim: \w+", done.out)
     assert f"written: {tmp_path / 'out'}" in done.out
@@ -67,143 +45,6 @@ def test_forget_writes_weights_that_forgot(command: Command, tiny: Tiny, tmp_pat
     assert record["method"]["name"] == "grad_diff"
     assert record["method"]["settings"]["lr"] == 5e-3
     assert record["method"]["digest_before"] != record["method"]["digest_after"]
-
-
-def test_the_certificate_verifies_and_the_ledger_holds(command: Command, tiny: Tiny, whole: Path) -> None:
-    """Fails if the certificate is about other files, or the record is not chained before it."""
-    out, store = whole / "out", whole / "store"
-    given = ("--key", store / "keys" / "issuer.pub", "--model", out / "model", "--target", tiny.target)
-    done = command("certificate", "verify", out / "certificate.json", *given)
-    assert done.code == 0, done.out + done.err
-    assert "failed" not in done.out
-    assert "not checked" not in done.out
-    assert command("certificate", "show", out / "certificate.json").code == 0
-    rows = command("ledger", "verify", "--store", store)
-    assert rows.code == 0
-    assert rows.out.startswith("3 evidence rows hold")
-    listed = json.loads(command("ledger", "list", "--store", store, "--json").out)
-    assert [line["n"] for line in listed] == [8]
-    shown = command("ledger", "show", listed[0]["id"], "--store", store, "--json").out.splitlines()
-    assert [json.loads(line)["kind"] for line in shown] == ["request", "record", "certificate"]
-
-
-@pytest.mark.parametrize(
-    "what", ["weights", "config", "extra", "payload", "signature", "no key", "other key", "target"]
-)
-def test_tampering_fails(command: Command, tiny: Tiny, whole: Path, tmp_path: Path, what: str) -> None:
-    """Fails if one of the files or bytes is not looked at. Exit 1, and what failed is named."""
-    out = tmp_path / "out"
-    shutil.copytree(whole / "out", out)
-    shutil.copytree(tiny.target, tmp_path / "target")
-    path = {"weights": out / "model" / "model.safetensors", "config": out / "model" / "config.json",
-            "target": tmp_path / "target" / "model.safetensors"}.get(what, out / "certificate.json")  # fmt: skip
-    data = bytearray(path.read_bytes())
-    key = whole / "store" / "keys" / "issuer.pub"
-    if what in ("weights", "target"):
-        data[-3] ^= 1
-    elif what == "config":
-        data[-1:] = b" \n"
-    elif what == "extra":
-        (out / "model" / "added.txt").write_text("x")
-    elif what in ("payload", "signature"):
-        place = data.index(b'"payload":' if what == "payload" else b'"sig":') + 40
-        data[place] = ord("A") if data[place] != ord("A") else ord("B")
-    elif what == "other key":
-        assert command("certificate", "keygen", tmp_path / "k.pem", tmp_path / "k.pub").code == 0
-        key = tmp_path / "k.pub"
-    path.write_bytes(bytes(data))
-    given = () if what == "no key" else ("--key", key)
-    done = command(
-        "certificate",
-        "verify",
-        out / "certificate.json",
-        *given,
-        "--model",
-        out / "model",
-        "--target",
-        tmp_path / "target",
-    )
-    assert done.code == 1, done.out
-    assert "failed" in done.out
-
-
-def texts_of(tiny: Tiny) -> list[str]:
-    """What must not be found: questions, answers, and the invented names, which stand nowhere else."""
-    rows = tiny.rows("forget")
-    return [text for row in rows for text in (row["question"], row["answer"], row["question"].split()[-1].rstrip("?"))]
-
-
-def test_no_forget_text_lives_on(tiny: Tiny, whole: Path) -> None:
-    """Fails if a row, or a name from one, stands in the store, the record or the certificate; weights and cache apart.
-
-    The certificate's payload is looked into, too. The scan is shown to see: the cache holds what the target generated.
-    """
-    texts = [text.encode() for text in texts_of(tiny)]
-    seen, cached = 0, 0
-    for path in sorted(path for path in whole.rglob("*") if path.is_file()):
-        place = path.relative_to(whole)
-        if place.parts[:2] == ("out", "model"):
-            continue
-        data = path.read_bytes()
-        if path.name == "certificate.json":
-            data += base64.b64decode(json.loads(data)["payload"])
-        found = [text for text in texts if text in data]
-        if place.parts[:2] == ("store", "cache"):
-            cached += bool(found)
-            continue
-        seen += 1
-        assert not found, place
-    assert seen >= 7
-    assert cached
-
-
-def test_no_plain_hash_of_the_rows_lives_on(tiny: Tiny, whole: Path) -> None:
-    """Fails if a request is named after its rows: a hash without salt lets anyone who guesses the text confirm it."""
-    import hashlib
-
-    from expunge.facts.digest import sha256
-    from expunge.sources.records import read_rows
-
-    rows = read_rows(tiny.file("forget"))
-    plain = [rows.digest(), sha256(rows.digest().encode())]
-    for row, given in zip(rows, tiny.rows("forget"), strict=True):
-        plain += [row.content().hex(), hashlib.sha256(f"{row['prompt']}\0{row['answer']}".encode()).hexdigest()]
-        plain += [hashlib.sha256(given[key].encode()).hexdigest() for key in ("question", "answer")]
-    heads = [text[:12].encode() for text in plain]
-    for path in sorted(path for path in whole.rglob("*") if path.is_file() and "cache" not in path.parts):
-        data = path.read_bytes()
-        if path.name == "certificate.json":
-            data += base64.b64decode(json.loads(data)["payload"])
-        assert not [head for head in heads if head in data or head in path.name.encode()], path
-
-
-def test_purge_frees_the_cache_and_leaves_the_evidence(command: Command, whole: Path, tmp_path: Path) -> None:
-    """Fails if generations outlive a purge, or if the chain does not."""
-    store = tmp_path / "store"
-    shutil.copytree(whole / "store", store)
-    request = json.loads(command("ledger", "list", "--store", store, "--json").out)[0]["id"]
-    size = sum(path.stat().st_size for path in (store / "cache").rglob("*") if path.is_file())
-    done = command("purge", "--store", store, "--request", request)
-    assert done.code == 0, done.err
-    assert done.out == f"{size} bytes freed\n"
-    assert size > 1000
-    assert not [path for path in (store / "cache").rglob("*") if path.is_file()]
-    assert command("ledger", "verify", "--store", store).code == 0
-    assert command("ledger", "drop-salt", request, "--store", store).out == "salt dropped\n"
-    assert command("ledger", "verify", "--store", store).out.startswith("4 evidence rows hold")
-    assert command("purge", "--store", store).code == 2
-
-
-def test_the_same_rows_are_the_same_request(command: Command, tiny: Tiny, tmp_path: Path) -> None:
-    """Fails if a second removal opens a second request for the same rows, or other rows land in the first one's."""
-    forget(command, tiny, tmp_path / "one")
-    forget(command, tiny, tmp_path / "two", "--seed", "1")
-    listed = json.loads(command("ledger", "list", "--store", tmp_path / "store", "--json").out)
-    assert len(listed) == 1
-    fewer = write_jsonl(tmp_path / "fewer.jsonl", tiny.rows("forget")[:5])
-    forget(command, tiny, tmp_path / "three", "--forget", fewer)
-    listed = json.loads(command("ledger", "list", "--store", tmp_path / "store", "--json").out)
-    assert [line["n"] for line in listed] == [8, 5]
 
 
 @pytest.fixture(scope="session")
@@ -235,7 +76,7 @@ def test_a_target_that_never_knew_is_left_alone(command: Command, strangers: Tin
 
 def test_a_target_that_knew_is_not_passed_off_as_not_found(command: Command, tiny: Tiny, tmp_path: Path) -> None:
     """Fails if presence is assumed where it cannot be refuted: eight rows that the target knows show no equivalence."""
-    done = forget(command, tiny, tmp_path / "out")
+    done = forget_with(command, tiny, tmp_path / "out")
     assert "not_found" not in done.out
     record = json.loads((tmp_path / "out" / "record.json").read_text())
     assert not record["claim"]["not_found"]
@@ -253,7 +94,7 @@ def moved(out: Path, target: Path) -> set[str]:
 
 def test_scope_layers_moves_that_layer_alone(command: Command, tiny: Tiny, tmp_path: Path) -> None:
     """Fails if the scope does not reach the optimiser."""
-    forget(command, tiny, tmp_path / "out", "--scope", "layers:0")
+    forget_with(command, tiny, tmp_path / "out", "--scope", "layers:0")
     names = moved(tmp_path / "out", tiny.target)
     assert names
     assert {name.split(".")[2] for name in names} == {"0"}
@@ -261,7 +102,7 @@ def test_scope_layers_moves_that_layer_alone(command: Command, tiny: Tiny, tmp_p
 
 def test_scope_lora_is_merged(command: Command, tiny: Tiny, tmp_path: Path) -> None:
     """Fails if adapters are saved beside the weights, or other weights than the blocks' linear maps move."""
-    forget(command, tiny, tmp_path / "out", "--scope", "lora")
+    forget_with(command, tiny, tmp_path / "out", "--scope", "lora")
     names = moved(tmp_path / "out", tiny.target)
     assert names
     assert all(re.fullmatch(r"model\.layers\.[01]\.(self_attn|mlp)\.\w+_proj\.weight", name) for name in names)
@@ -272,7 +113,7 @@ def test_a_locator_limits_what_moves(command: Command, tiny: Tiny, tmp_path: Pat
     """Fails if the mask does not reach the method: half of the entries stay what they were."""
     from safetensors.torch import load_file
 
-    forget(command, tiny, tmp_path / "out", "--locator", "random")
+    forget_with(command, tiny, tmp_path / "out", "--locator", "random")
     before = load_file(tiny.target / "model.safetensors")
     after = load_file(tmp_path / "out" / "model" / "model.safetensors")
     changed = sum(int((before[name] != after[name]).sum()) for name in before)
@@ -286,7 +127,7 @@ def test_a_locator_limits_what_moves(command: Command, tiny: Tiny, tmp_path: Pat
 def test_settings_reach_the_method(command: Command, tiny: Tiny, tmp_path: Path) -> None:
     """Fails if --set is parsed and dropped: another value gives other weights, and the record names it."""
     for lr in ("1e-2", "1e-3"):
-        forget(command, tiny, tmp_path / lr, "--set", f"lr={lr}", "--set", 'schedule="constant"')
+        forget_with(command, tiny, tmp_path / lr, "--set", f"lr={lr}", "--set", 'schedule="constant"')
         record = json.loads((tmp_path / lr / "record.json").read_text())
         assert record["method"]["settings"]["lr"] == float(lr)
         assert record["method"]["settings"]["schedule"] == "constant"
@@ -297,7 +138,7 @@ def test_settings_reach_the_method(command: Command, tiny: Tiny, tmp_path: Path)
 def test_the_same_seed_gives_the_same_bytes(command: Command, tiny: Tiny, tmp_path: Path) -> None:
     """Fails if anything random is left unseeded."""
     for name, seed in (("a", 3), ("b", 3), ("c", 4)):
-        forget(command, tiny, tmp_path / name, "--seed", seed)
+        forget_with(command, tiny, tmp_path / name, "--seed", seed)
     weights = {name: (tmp_path / name / "model" / "model.safetensors").read_bytes() for name in "abc"}
     assert weights["a"] == weights["b"] != weights["c"]
 
@@ -380,21 +221,7 @@ def test_require_is_an_exit_code(command: Command, tiny: Tiny, tmp_path: Path) -
 
 def test_retrained_models_are_the_control(command: Command, tiny: Tiny, tmp_path: Path) -> None:
     """Fails if a retrained model given is not measured: the claim would be made against the item control."""
-    forget(command, tiny, tmp_path / "out", "--retrained", tiny.never)
+    forget_with(command, tiny, tmp_path / "out", "--retrained", tiny.never)
     record = json.loads((tmp_path / "out" / "record.json").read_text())
     assert record["control"] == "retrained"
     assert [model["name"] for model in record["models"]] == ["target", "retrained-0", "unlearned"]
-
-
-@pytest.mark.parametrize("quiet", [False, True])
-def test_nothing_of_the_forget_rows_is_printed(command: Command, tiny: Tiny, tmp_path: Path, quiet: bool) -> None:
-    """Fails if progress, a note or a warning repeats a row: logs are kept longer than data."""
-    out = tmp_path / "out"
-    done = command("forget", "--model", tiny.target, *tiny.files("forget", "retain", "holdout"), "--method", "dpo", "--battery",
-                   "standard", "--set", "epochs=1", "--out", out, "--store", tmp_path / "store", *(["--quiet"] if quiet else []))  # fmt: skip
-    assert done.code == 0, done.err
-    said = command("forget", "--model", tiny.target, "--forget", tiny.file("forget"), "--retain", tiny.file("forget"), "--method",
-                   "npo", "--out", tmp_path / "two", "--store", tmp_path / "store")  # fmt: skip
-    assert said.code == 2
-    for text in texts_of(tiny):
-        assert text not in done.out + done.err + said.out + said.err

@@ -7,8 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-import pytest
-from tiny_directory import PLAN, Command, Tiny, write_plan
+from tiny_directory import PLAN, Command, Done, Tiny, write_plan
 
 DIGITS = """
 [request]
@@ -134,9 +133,11 @@ def test_a_given_target_is_not_trained(command: Command, tiny: Tiny, tmp_path: P
 
 def test_two_settings_of_one_method_stay_apart(command: Command, tmp_path: Path) -> None:
     """Fails if the second entry of a method is answered with the first one's piece: titles tell them apart."""
-    two = '[[method]]\nname = "ascent"\ntitle = "weak"\n[method.settings]\nepochs = 1\nlr = 1e-5\n[[method]]\nname = "ascent"\ntitle = "strong"\n[method.settings]\nepochs = 1\nlr = 1e-2\n'
+    one = '[[method]]\nname = "ascent"\ntitle = "{}"\n[method.settings]\nepochs = 1\nlr = {}\n'
     head, tail = PLAN.split("[[method]]", 1)
-    plan = write_plan(tmp_path, head + two + "[verify]" + tail.split("[verify]")[1])
+    plan = write_plan(
+        tmp_path, head + one.format("weak", 1e-5) + one.format("strong", 1e-2) + "[verify]" + tail.split("[verify]")[1]
+    )
     records = ran(command, plan)
     found = {record["request"]["label"]: record for record in records}
     assert {"weak-0", "strong-0"} < set(found)
@@ -146,48 +147,38 @@ def test_two_settings_of_one_method_stay_apart(command: Command, tmp_path: Path)
     assert digests["weak-0"] != digests["strong-0"]
 
 
-@pytest.fixture
-def page(command: Command, tmp_path: Path) -> Path:
-    plan = write_plan(tmp_path)
-    ran(command, plan, "--out", tmp_path / "page.html", "--name", "x")
-    return tmp_path
-
-
-def test_a_run_leaves_a_page_and_evidence(command: Command, page: Path) -> None:
+def test_a_run_leaves_a_page_and_evidence(command: Command, finished: tuple[Path, Done]) -> None:
     """Fails if the page repeats a forget row, needs the network, or cannot be made again from the store alone."""
-    text = (page / "page.html").read_text()
-    rows = [json.loads(line) for line in (page / "forget.jsonl").read_text().splitlines()]
+    folder, _ = finished
+    text = (folder / "page.html").read_text()
+    rows = [json.loads(line) for line in (folder / "forget.jsonl").read_text().splitlines()]
     for row in rows:
         assert row["answer"] not in text
         assert row["question"] not in text
     assert not re.search(r"<(script|link|img)[^>]+(src|href)=\"https?:", text)
-    done = command("report", "x", "--store", page / "store", "--out", page / "again.html")
-    assert done.code == 0, done.err
-    done = command(
-        "report", "x", "--store", page / "store", "--out", page / "text.html", "--with-text", page / "forget.jsonl"
-    )
-    assert done.code == 0, done.err
-    seen = [
-        path
-        for path in (page / "store").rglob("*")
-        if path.is_file() and "cache" not in path.parts and "pieces" not in path.parts
+    for out, more in (("again", ()), ("text", ("--with-text", folder / "forget.jsonl"))):
+        done = command("report", "x", "--store", folder / "store", "--out", folder / f"{out}.html", *more)
+        assert done.code == 0, done.err
+    kept = [
+        path for path in (folder / "store").rglob("*") if path.is_file() and not {"cache", "pieces"} & set(path.parts)
     ]
-    assert len(seen) > 10
-    for path in seen:
+    assert len(kept) > 10
+    for path in kept:
         data = path.read_bytes()
         assert not [row["id"] for row in rows if row["answer"].encode() in data or row["question"].encode() in data], (
             path
         )
 
 
-def test_no_forget_text_in_the_pieces_of_a_run(page: Path) -> None:
+def test_no_forget_text_in_the_pieces_of_a_run(finished: tuple[Path, Done]) -> None:
     """Fails if a piece (a model's tokenizer, a record, facts) holds a forget row: pieces are kept, the cache is not.
 
     The tokenizer is trained on retain rows: not one forget name is a token of its own.
     """
-    rows = [json.loads(line) for line in (page / "forget.jsonl").read_text().splitlines()]
+    folder, _ = finished
+    rows = [json.loads(line) for line in (folder / "forget.jsonl").read_text().splitlines()]
     names = [row["question"].split()[-1].rstrip("?").encode() for row in rows]
-    pieces = [path for path in (page / "store" / "runs").rglob("*") if path.is_file()]
+    pieces = [path for path in (folder / "store" / "runs").rglob("*") if path.is_file()]
     assert len(pieces) > 30
     for path in pieces:
         data = path.read_bytes()
@@ -205,6 +196,7 @@ def test_an_ensemble_of_language_models_is_unscored_where_it_cannot_answer(comma
     for attack in ("direct_question", "quantisation", "paraphrase"):
         assert found[attack, "unlearned"]["unscored"]
         assert found[attack, "unlearned"]["forget"] == []
+    for attack in ("direct_question", "quantisation"):
         assert len(found[attack, "retrained-0"]["forget"]) == 6
     assert len(found["loss", "unlearned"]["forget"]) == 6
     assert record["claim"]["rung"] == "not_shown"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_directory import Command, write_plan
+from tiny_directory import Command, Done, write_plan
 
 HELPER = Path(__file__).parent / "killed_runs.py"
 
@@ -54,7 +54,7 @@ def test_thirty_kills_lose_nothing(tmp_path: Path, seed: int) -> None:
     assert len({one["finished"] for one in lines[:-1]}) > 5
 
 
-def test_the_records_do_not_hang_on_the_place(command: Command, tmp_path: Path) -> None:
+def test_the_records_do_not_hang_on_the_place(command: Command, finished: tuple[Path, Done], tmp_path: Path) -> None:
     """Fails if a path, a time or a salt reaches `canonical()`: two runs of one plan in two stores and folders agree on it.
 
     The whole record differs (time, salt), so the comparison is not of one file with itself.
@@ -62,17 +62,17 @@ def test_the_records_do_not_hang_on_the_place(command: Command, tmp_path: Path) 
     from expunge.facts.digest import read_json
     from expunge.facts.record import Record
 
-    found, whole = [], []
-    for place in ("here", "elsewhere/deep"):
-        plan = write_plan(tmp_path / place)
-        done = command("run", plan, "--store", plan.parent / "store", "--json", "--quiet")
-        assert done.code == 0, done.err
-        assert str(tmp_path) not in done.out
-        whole.append(done.out)
-        found.append([Record.model_validate(record).canonical() for record in read_json(done.out)])
-    assert found[0] == found[1]
-    assert whole[0] != whole[1]
-    assert len(set(found[0])) == 6
+    plan = write_plan(tmp_path / "elsewhere" / "deep")
+    done = command("run", plan, "--store", plan.parent / "store", "--json", "--quiet")
+    assert done.code == 0, done.err
+    assert str(tmp_path) not in done.out
+    one, two = (
+        [Record.model_validate(record).canonical() for record in read_json(text)]
+        for text in (done.out, finished[1].out)
+    )
+    assert one == two
+    assert done.out != finished[1].out
+    assert len(set(one)) == 6
 
 
 def test_an_interrupted_run_says_how_to_go_on(tmp_path: Path) -> None:
@@ -102,35 +102,34 @@ def test_an_interrupted_run_says_how_to_go_on(tmp_path: Path) -> None:
     assert "Traceback" not in said
 
 
-def test_a_finished_run_is_not_run_again(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_finished_run_is_not_run_again(
+    command: Command, finished: tuple[Path, Done], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Fails if a finished piece is computed again: no model is trained, removed from or measured the second time."""
     import expunge.pipeline.river as river
 
-    plan = write_plan(tmp_path)
-    first = command("run", plan, "--store", tmp_path / "store", "--json", "--quiet")
-    assert first.code == 0, first.err
+    folder, first = finished
     for name in ("fit", "unlearn", "verify", "locate", "guard"):
         monkeypatch.delattr(river, name)
-    second = command("run", plan, "--store", tmp_path / "store", "--json", "--quiet")
+    second = command("run", folder / "plan.toml", "--store", folder / "store", "--name", "x", "--json", "--quiet")
     assert second.code == 0, second.err
     assert second.out == first.out
-    rows = command("ledger", "show", "tiny", "--store", tmp_path / "store").out.splitlines()
+    rows = command("ledger", "show", "tiny", "--store", folder / "store").out.splitlines()
     kinds = [row.split()[2] for row in rows]
     assert kinds == ["request", "run"] + ["record"] * 6 + ["certificate"] * 4
 
 
-def test_a_piece_that_was_changed_is_set_aside(command: Command, tmp_path: Path) -> None:
+def test_a_piece_that_was_changed_is_set_aside(command: Command, finished: tuple[Path, Done]) -> None:
     """Fails if edited weights pass for those that the run trained: it says so, and the next run makes them anew."""
-    plan = write_plan(tmp_path)
-    store = tmp_path / "store"
-    first = command("run", plan, "--store", store, "--name", "x", "--json", "--quiet")
-    weights = store / "runs" / "x" / "pieces" / "retrained-0" / "model.safetensors"
+    folder, first = finished
+    again = ("run", folder / "plan.toml", "--store", folder / "store", "--name", "x", "--json", "--quiet")
+    weights = folder / "store" / "runs" / "x" / "pieces" / "retrained-0" / "model.safetensors"
     data = weights.read_bytes()
     weights.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
-    done = command("run", plan, "--store", store, "--name", "x", "--quiet")
+    done = command(*again)
     assert done.code == 1, done.out
     assert "was changed after it was finished" in done.err
-    again = command("run", plan, "--store", store, "--name", "x", "--json", "--quiet")
-    assert again.code == 0, again.err
-    assert again.out == first.out
+    done = command(*again)
+    assert done.code == 0, done.err
+    assert done.out == first.out
     assert weights.read_bytes() == data

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import random
@@ -134,6 +136,40 @@ def expunge(*arguments: object, cwd: Path | None = None, **environment: str) -> 
         env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
         timeout=300,
     )
+
+
+def call(*arguments: object) -> Done:
+    """Run the command in this process through the real `main`: no second import of torch."""
+    from expunge.app.command import main
+
+    before, code = sys.argv, 0
+    out, err = io.StringIO(), io.StringIO()
+    sys.argv = ["expunge", *map(str, arguments)]
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            main()
+    except SystemExit as left:
+        code = left.code if isinstance(left.code, int) else int(left.code is not None)
+    finally:
+        sys.argv = before
+    return Done(code, out.getvalue(), err.getvalue())
+
+
+FAST = ("--method", "grad_diff", "--set", "epochs=2", "--set", "lr=1e-2", "--quiet")
+
+
+def forget_with(command: Command, tiny: Tiny, out: Path, *options: object) -> Done:
+    """`expunge forget` of the tiny request; it must end well."""
+    done = command("forget", "--model", tiny.target, *tiny.files("forget", "retain", "holdout"), *FAST, "--out", out,
+                   "--store", out.parent / "store", *options)  # fmt: skip
+    assert done.code == 0, (done.out, done.err)
+    return done
+
+
+def texts_of(tiny: Tiny) -> list[str]:
+    """What must not be found: questions, answers, and the invented names, which stand nowhere else."""
+    rows = tiny.rows("forget")
+    return [text for row in rows for text in (row["question"], row["answer"], row["question"].split()[-1].rstrip("?"))]
 
 
 def files_under(folder: Path) -> list[str]:

@@ -18,7 +18,7 @@ from expunge.contract.registry import settings_of
 from expunge.contract.scope import scoped
 from expunge.contract.splits import Splits
 from expunge.contract.units import Guard, Guarded, Locator, Method
-from expunge.contract.weights import moved_entries, not_finite, snapshot, weights_digest
+from expunge.contract.weights import is_sharded, moved_entries, not_finite, snapshot, weights_digest
 from expunge.facts.errors import ContractBroken, InputError
 from expunge.facts.record import MethodFacts
 
@@ -75,6 +75,8 @@ def unlearn(
     job = job or Job()
     if scope.partition(":")[0] not in method.about.scope:
         raise InputError(f"{name_of(method)} works in the scopes {', '.join(method.about.scope)}, not {scope!r}")
+    if is_sharded(target.module) and (scope != "full" or job.mask is not None or "features" in method.about.needs):
+        raise InputError("a model spread over processes takes no mask, no features and no scope but full", do="--scope full")
     if scope == "lora" and job.mask is not None:
         raise InputError("a mask names entries of the weights, and LoRA moves none of them", do="use --scope full")
     check_fits(method, target, splits, job)

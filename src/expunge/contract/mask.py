@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from expunge.contract.weights import whole
+
 
 @dataclass(frozen=True)
 class Mask:
@@ -43,6 +45,6 @@ def moved_outside(
             forbidden = changed & ~mask.entries[name].to(changed.device)
         else:
             continue
-        if bool(forbidden.any()):
+        if bool(whole(forbidden.any())):
             wrong.append(name)
     return wrong

@@ -10,11 +10,22 @@ from torch import Tensor, nn
 from expunge.facts.digest import tensor_digest
 
 
+def whole(tensor: Tensor) -> Tensor:
+    """Return a tensor with all its entries: one that is spread over processes (FSDP) is gathered, by all of them together."""
+    gather = getattr(tensor, "full_tensor", None)
+    return tensor if gather is None else gather()  # type: ignore[no-any-return]
+
+
+def is_sharded(module: nn.Module) -> bool:
+    """True where parameters are spread over processes (FSDP), so that every forward pass is one that all of them make."""
+    return any(hasattr(parameter, "full_tensor") for parameter in module.parameters())
+
+
 def weights_digest(module: nn.Module) -> str:
     """Return the sha256 over (name, dtype, shape, bytes) of every entry of the state, sorted by name."""
     digest = hashlib.sha256()
     for name, tensor in sorted(module.state_dict().items()):
-        plain = tensor.detach().cpu().contiguous()
+        plain = whole(tensor.detach()).cpu().contiguous()
         data = (
             plain.view(torch.uint8).numpy().tobytes()
             if plain.ndim
@@ -31,9 +42,9 @@ def snapshot(module: nn.Module) -> dict[str, Tensor]:
 
 def not_finite(module: nn.Module) -> list[str]:
     """Return names of parameters that hold NaN or infinity."""
-    return [name for name, parameter in module.named_parameters() if not bool(torch.isfinite(parameter).all())]
+    return [name for name, parameter in module.named_parameters() if not bool(whole(torch.isfinite(parameter).all()))]
 
 
 def moved_entries(before: dict[str, Tensor], module: nn.Module) -> int:
     """Return how many parameter entries differ from the snapshot."""
-    return sum(int((before[name] != parameter.detach()).sum()) for name, parameter in module.named_parameters())
+    return sum(int(whole((before[name] != parameter.detach()).sum())) for name, parameter in module.named_parameters())

@@ -8,8 +8,10 @@ import torch
 from torch import Tensor
 
 from expunge.contract.model import Model
+from expunge.contract.weights import is_sharded
 from expunge.engine.descend import Step
 from expunge.engine.order import cut
+from expunge.facts.errors import InputError
 from expunge.facts.rows import Rows
 
 
@@ -24,6 +26,8 @@ def total_losses(model: Model, rows: Rows, *, batch_size: int = 32) -> Tensor:
 
 def frozen_copy(model: Model) -> Model:
     """Return a copy whose parameters take no gradient, in eval mode."""
+    if is_sharded(model.module):
+        raise InputError("a frozen copy is needed, and a model spread over processes cannot be copied", do="use another method")
     copy = model.copy()
     copy.module.train(False)
     for parameter in copy.module.parameters():

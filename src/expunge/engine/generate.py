@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from expunge.engine.order import cut
-from expunge.engine.parallel import gather_objects, my_share
+from expunge.engine.parallel import batches_of, gather_objects
 
 
 def generate(
@@ -22,7 +22,7 @@ def generate(
     """
     batches = cut(sorted(range(len(prompts)), key=lambda i: len(prompts[i])), batch_size)
     found: dict[int, list[int]] = {}
-    for indices in (batches[i] for i in my_share(len(batches))):
+    for indices in (batches[i] for i in batches_of(module, len(batches))):
         for i, ids in zip(indices, _batch(module, [prompts[i] for i in indices], eos, max_new_tokens), strict=True):
             found[i] = ids
     merged = {key: value for share in gather_objects(found) for key, value in share.items()}

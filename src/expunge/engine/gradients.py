@@ -11,13 +11,17 @@ from torch import Tensor, nn
 
 from expunge.contract.job import Job
 from expunge.contract.model import Batch, Model
+from expunge.contract.weights import is_sharded
 from expunge.engine.order import cut
 from expunge.engine.parallel import my_share, total
+from expunge.facts.errors import InputError
 from expunge.facts.rows import Row, Rows
 
 
 def trainable(module: nn.Module) -> dict[str, nn.Parameter]:
     """Return the parameters that take gradients, by name; a tied one stands under its first name."""
+    if is_sharded(module):
+        raise InputError("these gradients need whole weights, and the model is spread over processes", do="use DDP for this")
     return {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
 
 

@@ -9,6 +9,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from expunge.contract.weights import is_sharded
+
 T = TypeVar("T")
 
 
@@ -23,6 +25,11 @@ def my_share(n: int) -> list[int]:
     """Return the indices in 0..n-1 that this process takes: every size-th one."""
     rank, size = world()
     return list(range(rank, n, size))
+
+
+def batches_of(module: torch.nn.Module, n: int) -> list[int]:
+    """Return which of n evaluation batches this process takes: its share, or all where the weights are spread over processes."""
+    return list(range(n)) if is_sharded(module) else my_share(n)
 
 
 def batch_share(n: int) -> tuple[list[int], int]:
@@ -57,7 +64,8 @@ def total(value: Tensor) -> Tensor:
 def sum_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
     """Add up every parameter's gradient over all processes; one that has none anywhere still has none after.
 
-    A zero in its place would let momentum and weight decay move what one process leaves alone.
+    A zero in its place would let momentum and weight decay move what one process leaves alone. FSDP has averaged the gradients of a
+    parameter that it spreads: times the number of processes they are sums.
     """
     given = list(parameters)
     if world()[1] == 1 or not given:
@@ -68,4 +76,7 @@ def sum_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
             continue
         if parameter.grad is None:
             parameter.grad = torch.zeros_like(parameter)
-        dist.all_reduce(parameter.grad)
+        if hasattr(parameter, "full_tensor"):
+            parameter.grad.mul_(world()[1])
+        else:
+            dist.all_reduce(parameter.grad)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from expunge.contract.job import Job
 from expunge.contract.model import Model, Question
-from expunge.engine.parallel import gather_objects, my_share
+from expunge.engine.parallel import batches_of, gather_objects
 from expunge.facts.rows import Row
 from expunge.statistics.position_scores import PositionScores
 
@@ -68,8 +68,12 @@ def _rank(logs: Tensor, wanted: Tensor, target: Tensor) -> Tensor:
 
     Without that a model with all logits equal would be right everywhere.
     """
-    before = torch.arange(logs.shape[-1], device=logs.device) < target[:, None]
-    return ((logs > wanted) | ((logs == wanted) & before)).sum(-1)
+    rank = (logs > wanted).sum(-1)
+    tied = (logs == wanted).sum(-1) > 1
+    if bool(tied.any()):
+        before = torch.arange(logs.shape[-1], device=logs.device) < target[tied][:, None]
+        rank[tied] += ((logs[tied] == wanted[tied]) & before).sum(-1)
+    return rank
 
 
 @torch.no_grad()
@@ -82,7 +86,7 @@ def score(model: Model, rows: Sequence[Row], *, job: Job, budget: int = 4096) ->
     questions = model.questions(rows)
     found: dict[int, list[dict[str, np.ndarray]]] = {}
     every_batch = batches(model, questions, min(budget, most_positions(model)))
-    todo = [every_batch[i] for i in my_share(len(every_batch))]
+    todo = [every_batch[i] for i in batches_of(model.module, len(every_batch))]
     for indices in job.progress.track(todo, total=len(todo), label="scoring"):
         batch = model.pack_questions([questions[i] for i in indices])
         with job.autocast():

@@ -13,7 +13,10 @@ from typing import Any, TypeVar
 import torch.distributed as dist
 
 from expunge.contract.job import Cache
+from expunge.contract.model import Model
+from expunge.contract.weights import is_sharded
 from expunge.engine.parallel import world
+from expunge.facts.errors import InputError
 from expunge.store.atomic import new_directory
 
 T = TypeVar("T")
@@ -76,6 +79,45 @@ def new_directory_of_lead(path: Path) -> Iterator[Path]:
             filling.__exit__(*sys.exc_info())
         raise
     from_lead(lambda: filling.__exit__(None, None, None))
+
+
+def spread(model: Model) -> Model:
+    """Spread a text model's weights over the processes where accelerate's config asks for FSDP; else return it as it is.
+
+    One group a block. The whole forward pass runs through the root then: logits are computed at every position, not only at scored
+    ones.
+    """
+    size = world()[1]
+    if size == 1 or os.environ.get("ACCELERATE_USE_FSDP", "false").lower() != "true":
+        return model
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+
+    if model.modality != "text":
+        raise InputError(f"FSDP spreads language models, and this is a {model.modality} model", do="launch without FSDP")
+    text: Any = model
+    mesh = init_device_mesh(model.device.type, (size,))
+    for name in model.sites().blocks:
+        fully_shard(model.module.get_submodule(name), mesh=mesh)
+    fully_shard(model.module, mesh=mesh)
+    text.split_head = False
+    return model
+
+
+def save_by_lead(model: Model, directory: Path) -> None:
+    """Write a model's directory, once; weights that are spread are gathered in the lead."""
+    if not is_sharded(model.module):
+        return from_lead(lambda: model.save(directory))
+    from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+
+    text: Any = model
+    state = get_model_state_dict(model.module, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
+
+    def write() -> None:
+        text.module.save_pretrained(directory, state_dict=state, safe_serialization=True)
+        text.tokens.tokenizer.save_pretrained(directory)
+
+    return from_lead(write)
 
 
 @dataclass(frozen=True)

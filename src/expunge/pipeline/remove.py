@@ -21,7 +21,7 @@ from expunge.facts.rows import Rows
 from expunge.pipeline.battery import check_battery
 from expunge.pipeline.cache import RequestCache
 from expunge.pipeline.loading import Placement, check_directory
-from expunge.pipeline.processes import from_lead, new_directory_of_lead, shared
+from expunge.pipeline.processes import from_lead, new_directory_of_lead, save_by_lead, shared
 from expunge.pipeline.progress import Bars
 from expunge.pipeline.ready import check_out, check_scope
 from expunge.pipeline.subjects import Subject
@@ -143,7 +143,7 @@ def forget(
                     update={"locator": removal.locator, "locator_settings": dict(removal.locator_settings)}
                 )
                 child, changed = partial / MODEL, True
-                from_lead(lambda: unlearned.save(child))
+                save_by_lead(unlearned, child)
                 subjects = [target, *controls, Subject.at(child, "unlearned", "unlearned", placement)]
                 record = verify(subjects, splits, method=method, **common)
                 seconds = {"removal (s)": float(job.notes.get("seconds", 0.0))}
