@@ -76,7 +76,9 @@ def unlearn(
     if scope.partition(":")[0] not in method.about.scope:
         raise InputError(f"{name_of(method)} works in the scopes {', '.join(method.about.scope)}, not {scope!r}")
     if is_sharded(target.module) and (scope != "full" or job.mask is not None or "features" in method.about.needs):
-        raise InputError("a model spread over processes takes no mask, no features and no scope but full", do="--scope full")
+        raise InputError(
+            "a model spread over processes takes no mask, no features and no scope but full", do="--scope full"
+        )
     if scope == "lora" and job.mask is not None:
         raise InputError("a mask names entries of the weights, and LoRA moves none of them", do="use --scope full")
     check_fits(method, target, splits, job)

@@ -27,7 +27,9 @@ def total_losses(model: Model, rows: Rows, *, batch_size: int = 32) -> Tensor:
 def frozen_copy(model: Model) -> Model:
     """Return a copy whose parameters take no gradient, in eval mode."""
     if is_sharded(model.module):
-        raise InputError("a frozen copy is needed, and a model spread over processes cannot be copied", do="use another method")
+        raise InputError(
+            "a frozen copy is needed, and a model spread over processes cannot be copied", do="use another method"
+        )
     copy = model.copy()
     copy.module.train(False)
     for parameter in copy.module.parameters():

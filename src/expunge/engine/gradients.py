@@ -21,7 +21,9 @@ from expunge.facts.rows import Row, Rows
 def trainable(module: nn.Module) -> dict[str, nn.Parameter]:
     """Return the parameters that take gradients, by name; a tied one stands under its first name."""
     if is_sharded(module):
-        raise InputError("these gradients need whole weights, and the model is spread over processes", do="use DDP for this")
+        raise InputError(
+            "these gradients need whole weights, and the model is spread over processes", do="use DDP for this"
+        )
     return {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
 
 

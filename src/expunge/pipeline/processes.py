@@ -94,7 +94,9 @@ def spread(model: Model) -> Model:
     from torch.distributed.fsdp import fully_shard
 
     if model.modality != "text":
-        raise InputError(f"FSDP spreads language models, and this is a {model.modality} model", do="launch without FSDP")
+        raise InputError(
+            f"FSDP spreads language models, and this is a {model.modality} model", do="launch without FSDP"
+        )
     text: Any = model
     mesh = init_device_mesh(model.device.type, (size,))
     for name in model.sites().blocks:
