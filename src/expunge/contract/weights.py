@@ -13,7 +13,7 @@ from expunge.facts.digest import tensor_digest
 def whole(tensor: Tensor) -> Tensor:
     """Return a tensor with all its entries: one that is spread over processes (FSDP) is gathered, by all of them together."""
     gather = getattr(tensor, "full_tensor", None)
-    return tensor if gather is None else gather()  # type: ignore[no-any-return]
+    return tensor if gather is None else gather()
 
 
 def is_sharded(module: nn.Module) -> bool:

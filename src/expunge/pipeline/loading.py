@@ -10,6 +10,7 @@ from typing import Any
 
 from expunge.contract.model import Model
 from expunge.facts.errors import InputError
+from expunge.pipeline.processes import spread
 
 DESCRIPTION = "expunge.json"
 PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
@@ -138,7 +139,7 @@ def load_model(directory: Path, placement: Placement | None = None) -> Model:
         if enable is None:
             raise InputError("this model has no gradient checkpointing", do="leave --gradient-checkpointing out")
         enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-    return model
+    return spread(model)
 
 
 def quieten() -> None:

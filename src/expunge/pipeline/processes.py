@@ -84,8 +84,9 @@ def new_directory_of_lead(path: Path) -> Iterator[Path]:
 def spread(model: Model) -> Model:
     """Spread a text model's weights over the processes where accelerate's config asks for FSDP; else return it as it is.
 
-    One group a block. The whole forward pass runs through the root then: logits are computed at every position, not only at scored
-    ones.
+    One group a block, each freed after its forward pass, the root's as well: left whole after a pass without gradient, its parameters
+    would be others than those that an optimiser is given. The forward pass runs through the root: logits are computed at every
+    position, not only at scored ones.
     """
     size = world()[1]
     if size == 1 or os.environ.get("ACCELERATE_USE_FSDP", "false").lower() != "true":
@@ -100,8 +101,8 @@ def spread(model: Model) -> Model:
     text: Any = model
     mesh = init_device_mesh(model.device.type, (size,))
     for name in model.sites().blocks:
-        fully_shard(model.module.get_submodule(name), mesh=mesh)
-    fully_shard(model.module, mesh=mesh)
+        fully_shard(model.module.get_submodule(name), mesh=mesh, reshard_after_forward=True)
+    fully_shard(model.module, mesh=mesh, reshard_after_forward=True)
     text.split_head = False
     return model
 
