@@ -1,3 +1,4 @@
+# `make bench PEER="CHECKOUT TOFU_FOLDER"` compares with the standard framework.
 # `make demo` and `make test` set everything up: a virtual environment, pinned packages, then the run.
 # TORCH_INDEX: a package index that serves the CPU build of PyTorch, where your default index would send the CUDA build, e.g.
 #   make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
@@ -41,7 +42,7 @@ test-slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow
 
 bench: $(STAMP)
-	$(BIN)/python -m bench
+	$(BIN)/python -m bench $(PEER)
 
 bench-tofu: $(STAMP)
 	$(BIN)/expunge bench tofu --data ../shared/data/tofu --out runs/tofu
