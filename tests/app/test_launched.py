@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -17,14 +18,26 @@ from tiny_directory import Command, Tiny, files_under
 SETTINGS = ("--method", "npo", "--set", "epochs=5", "--set", "batch_size=3", "--battery", "quick")
 
 
-def launched(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+PLAIN = (
+    "--multi_gpu",
+    "--num_processes",
+    "2",
+    "--num_machines",
+    "1",
+    "--mixed_precision",
+    "no",
+    "--dynamo_backend",
+    "no",
+)
+
+
+def launched(*arguments: object, cwd: Path, how: tuple[str, ...] = PLAIN) -> subprocess.CompletedProcess[str]:
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         port = str(one.getsockname()[1])
-    launch = ["--multi_gpu", "--num_processes", "2", "--num_machines", "1", "--mixed_precision", "no"]
-    launch += ["--dynamo_backend", "no", "--main_process_port", port, "-m", "expunge.app.command"]
+    launch = [sys.executable, "-m", "accelerate.commands.launch", *how, "--main_process_port", port]
     return subprocess.run(
-        [sys.executable, "-m", "accelerate.commands.launch", *launch, *map(str, arguments)],
+        [*launch, "-m", "expunge.app.command", *map(str, arguments)],
         cwd=cwd, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=500,
     )  # fmt: skip
 
@@ -108,3 +121,22 @@ def test_what_one_process_does_is_refused_under_several(command: Command, monkey
         done = command(name, "x")
         assert done.code == 2
         assert f"expunge {name} runs in one process" in done.err
+
+
+@pytest.mark.slow
+def test_the_guides_fsdp_file_works(removed: tuple[Path, str], tiny: Tiny, tmp_path: Path) -> None:
+    """The YAML of docs/guide/scale.md as it stands there. Fails if the guide shows a file under which the command does not run.
+
+    Weights are those that two processes with whole models give, within 1e-5, and the claim is theirs.
+    """
+    guide = Path(__file__).resolve().parents[2] / "docs" / "guide" / "scale.md"
+    (block,) = re.findall(r"^```yaml\n(.*?)^```$", guide.read_text(), re.MULTILINE | re.DOTALL)
+    (tmp_path / "fsdp.yaml").write_text(block)
+    given = ("forget", "--model", tiny.target, *tiny.files("forget", "retain", "holdout"), *SETTINGS, "--out",
+             tmp_path / "out", "--store", tmp_path / "store", "--quiet", "--json")  # fmt: skip
+    done = launched(*given, cwd=tmp_path, how=("--config_file", str(tmp_path / "fsdp.yaml")))
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert json.loads(done.stdout)["claim"] == json.loads(removed[1])["claim"]
+    first, second = (load_file(folder / "out" / "model" / "model.safetensors") for folder in (tmp_path, removed[0]))
+    assert first.keys() == second.keys()
+    assert max(float(np.abs(first[name] - second[name]).max()) for name in first) <= 1e-5

@@ -76,8 +76,12 @@ def test_arrays_are_compared_by_content() -> None:
 
 
 def test_rows_of_another_kind_are_compared_whole() -> None:
-    """Fails if rows of a plug-in's modality, with none of the known fields, all pass for one another."""
-    Splits.of(forget=Rows((Row(id="x", fields={"sound": 1}),)), retain=Rows((Row(id="y", fields={"sound": 2}),)))
+    """Fails if rows of a plug-in's modality pass for one another because they share a label, or know no field at all."""
+    for more in ({}, {"label": 1}):
+        first, second = Row(id="x", fields={"sound": 1, **more}), Row(id="y", fields={"sound": 2, **more})
+        Splits.of(forget=Rows((first,)), retain=Rows((second,)))
+        with pytest.raises(InputError, match="also row 'x' of forget"):
+            Splits.of(forget=Rows((first,)), retain=Rows((Row(id="z", fields=dict(first.fields)),)))
 
 
 def test_test_rows_may_repeat_others() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,23 +12,33 @@ import torch
 from plain_models import text_model
 from torch import nn
 
+from expunge.contract.apply import unlearn
 from expunge.contract.job import Job
+from expunge.contract.splits import Splits
+from expunge.contract.weights import is_sharded, whole
 from expunge.engine.descend import Descent, Step, descend
 from expunge.engine.fit import fit
+from expunge.engine.parallel import world
 from expunge.engine.per_example import gradient_norms
 from expunge.engine.score import score
+from expunge.facts.errors import InputError
 from expunge.facts.recipe import Recipe
 from expunge.facts.rows import Row, Rows
+from expunge.methods.kl_retain import KLRetain
 from expunge.methods.npo import NPO
+from expunge.methods.rmu import RMU
 from expunge.modalities.diffusion import Words, diffusion_model
 from expunge.modalities.vision import Images
+from expunge.pipeline.processes import from_lead, is_lead, save_by_lead, spread, together
 
 STEPS = 20
+PLAIN = Recipe(epochs=7, lr=0.05, batch_size=3, optimiser="sgd", momentum=0.5, clip=None, seed=1)
+"""A step in proportion to its gradient: AdamW and clipping hide a factor in it."""
 RECIPE = Recipe(epochs=7, lr=1e-3, batch_size=3, weight_decay=0.1, clip=0.5, warmup=0.1, seed=1, stop_loss=1e-9)
 
 
 def weights(model: Any) -> dict[str, np.ndarray]:
-    return {name: p.detach().numpy().copy() for name, p in model.module.named_parameters()}
+    return {name: whole(p.detach()).numpy().copy() for name, p in model.module.named_parameters()}
 
 
 def drawings(n: int) -> tuple[Any, Rows]:
@@ -77,6 +88,53 @@ def partly_used() -> dict[str, np.ndarray]:
     return {name: p.detach().numpy().copy() for name, p in network.named_parameters()}
 
 
+def asked(model: Any, rows: Rows) -> dict[str, np.ndarray]:
+    """Scores and generations of 42 rows, in several batches."""
+    copies = [(row, i) for row in rows for i in range(6)]
+    fields = [{**row.fields, "answer": f"{row['answer']} {i}"} for row, i in copies]
+    many = Rows(tuple(Row(id=f"{row.id}-{i}", fields=own) for (row, i), own in zip(copies, fields, strict=True)))
+    scores = score(model, many, job=Job(), budget=90)
+    names = ("log_prob", "mean", "variance", "rank", "token", "offsets")
+    said = {"said": np.array(model.generate(many, max_new_tokens=5))}
+    return {
+        **{name: getattr(scores, name) for name in names},
+        "keys": np.array([key[0] for key in scores.keys]),
+        **said,
+    }
+
+
+def npo(model: Any, rows: Rows) -> Any:
+    """Forget three rows through the harness, 20 steps."""
+    method = NPO(descent=Descent(lr=1e-3, epochs=10, batch_size=2, weight_decay=0.1, clip=1.0))
+    splits = Splits.of(forget=rows[:3], retain=rows[3:])
+    return unlearn(method, model, splits, job=Job(seed=2), consume=True)
+
+
+def spread_out(folder: Path) -> dict[str, np.ndarray]:
+    """The same with weights spread over the processes as accelerate's FSDP setting asks for, and saved by the lead."""
+    os.environ["ACCELERATE_USE_FSDP"] = "true"
+    model, rows = text_model("llama")
+    assert spread(model) is model
+    assert is_sharded(model.module)
+    found = {f"score/{name}": value for name, value in asked(model, rows).items()}
+    changed, facts = npo(model, rows)
+    found.update({f"npo/{name}": value for name, value in weights(changed).items()})
+    save_by_lead(changed, folder / "saved")
+    found["digests"] = np.array([facts.digest_before, facts.digest_after])
+    plain = fit(spread(text_model("llama")[0]), rows, PLAIN, job=Job())
+    found.update({f"sgd/{name}": value for name, value in weights(plain).items()})
+    other = spread(text_model("llama")[0])
+    found.update({f"fit/{name}": value for name, value in weights(fit(other, rows, RECIPE, job=Job(seed=0))).items()})
+    refused = []
+    for scope, method in (("layers:0", NPO()), ("full", KLRetain()), ("full", RMU())):
+        try:
+            unlearn(method, other, Splits.of(forget=rows[:3], retain=rows[3:]), scope=scope, consume=True)
+        except InputError as error:
+            refused.append(error.what)
+    found["refused"] = np.array(refused)
+    return found
+
+
 def everything() -> dict[str, np.ndarray]:
     found: dict[str, np.ndarray] = {}
 
@@ -84,32 +142,16 @@ def everything() -> dict[str, np.ndarray]:
         found.update({f"{name}/{key}": value for key, value in values.items()})
 
     model, rows = text_model("llama")
-    many = Rows(
-        tuple(row.replace(answer=f"{row['answer']} {i}") for row in rows for i in (0,))
-        + tuple(
-            Row(id=f"{row.id}-{i}", fields={**row.fields, "answer": f"{row['answer']} {i}"})
-            for row in rows
-            for i in range(5)
-        )
-    )
-    scores = score(model, many, job=Job(), budget=90)
-    keep(
-        "score", {name: getattr(scores, name) for name in ("log_prob", "mean", "variance", "rank", "token", "offsets")}
-    )
-    keep("score", {"keys": np.array([key[0] for key in scores.keys])})
-    said = model.generate(many, max_new_tokens=5)
-    found["generate"] = np.array(said)
+    keep("score", asked(model, rows))
     norms = gradient_norms(model, rows, job=Job())
     keep("norms", {"whole": norms[0].numpy(), "mean": norms[1].numpy()})
     job = Job(seed=0)
     keep("fit", weights(fit(model.copy(), rows, RECIPE, job=job)))
     found["fit_loss"] = np.array(job.notes["fit_loss"])
-    descent = Descent(lr=1e-3, epochs=10, batch_size=2, weight_decay=0.1, clip=1.0)
-    twin = model.copy()
-    from expunge.contract.splits import Splits
-
-    NPO(descent=descent).run(twin, Splits.of(forget=rows[:3], retain=rows[3:]), Job(seed=2))
-    keep("npo", weights(twin))
+    keep("sgd", weights(fit(model.copy(), rows, PLAIN, job=Job())))
+    changed, facts = npo(model.copy(), rows)
+    keep("npo", weights(changed))
+    found["digests"] = np.array([facts.digest_before, facts.digest_after])
     drawer, drawn = drawings(7)
     keep("noise", weights(fit(drawer, drawn, RECIPE, job=Job(seed=3))))
     keep("partly", partly_used())
@@ -118,12 +160,11 @@ def everything() -> dict[str, np.ndarray]:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    from expunge.engine.parallel import world
-    from expunge.pipeline.processes import from_lead, is_lead, together
-
     with together("cpu"):
         rank, size = world()
         assert size == 2
         assert from_lead(lambda: rank) == 0
         assert is_lead() == (rank == 0)
-        np.savez(Path(sys.argv[1]) / f"{rank}.npz", **everything())
+        folder = Path(sys.argv[1])
+        np.savez(folder / f"{rank}.npz", **everything())
+        np.savez(folder / f"spread-{rank}.npz", **spread_out(folder))

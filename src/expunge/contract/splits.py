@@ -9,8 +9,8 @@ from expunge.facts.errors import InputError, UndeclaredRead
 from expunge.facts.rows import Row, Rows
 
 SPLITS = ("forget", "retain", "holdout", "test")
-TRAINED_ON = ("prompt", "answer", "image", "features", "label")
-"""Fields that a model trains on; the rest serves measuring. Rows of another kind have none of them: then every field counts."""
+TRAINED_ON = {"answer": ("prompt", "answer"), "image": ("image", "prompt", "label"), "features": ("features", "label")}
+"""What a model trains on, by the field that says which kind of row it is; other fields serve measuring."""
 
 
 @dataclass
@@ -74,8 +74,9 @@ class Splits:
 
 
 def _trained_on(row: Row) -> bytes:
-    known = {key: value for key, value in row.fields.items() if key in TRAINED_ON}
-    return Row(id="", fields=known or row.fields).content()
+    """Return bytes of what a model trains on; of a row of another kind, all of it."""
+    names = next((names for field, names in TRAINED_ON.items() if field in row.fields), tuple(row.fields))
+    return Row(id="", fields={name: row[name] for name in names if name in row.fields}).content()
 
 
 def _check_disjoint(rows: dict[str, Rows]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ from expunge.facts.errors import ContractBroken
 from expunge.facts.record import Outcome
 from expunge.pipeline.battery import Battery
 from expunge.pipeline.measure import Measurer
+from expunge.pipeline.processes import copied
 from expunge.pipeline.progress import Bars
 from expunge.pipeline.subjects import Subject
 
@@ -55,7 +57,7 @@ class Attacker:
     def _run(self, name: str, unit: Any, model: Model, evidence: Evidence) -> Outcome:
         job = replace(self.measurer.job, seed=self.seed, generator=torch.Generator(), notes={})
         probe = Probe(
-            model=model.copy,
+            model=partial(copied, model),
             splits=self.splits.restricted(unit.about.needs),
             generator=job.generator,
             score=self.measurer.score,

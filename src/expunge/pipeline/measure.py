@@ -12,7 +12,7 @@ import numpy as np
 from expunge.contract.evidence import Evidence
 from expunge.contract.job import Cache, Forgetful, Job
 from expunge.contract.model import Model
-from expunge.contract.weights import weights_digest
+from expunge.contract.weights import is_sharded, weights_digest
 from expunge.engine.per_example import gradient_norms
 from expunge.engine.score import score
 from expunge.facts.digest import canonical_json, sha256
@@ -81,6 +81,7 @@ class Measurer:
     def evidence(self, model: Model, wanted: Wanted, *, name: str, role: str) -> Evidence:
         """Return one model's evidence, without that of the models it is compared with."""
         needs, rows = wanted.needs, wanted.rows
+        takes_gradients = "gradients" in needs and not is_sharded(model.module)
         generates = "generations" in needs and model.capabilities.generate
         chosen = {split: rows[split] for split in rows if split in wanted.generate_on and len(rows[split])}
         norms = {split: rows[split] for split in rows if split in wanted.norms_on and len(rows[split])}
@@ -95,7 +96,7 @@ class Measurer:
             generations={s: self.generate(model, r, wanted.max_new_tokens) for s, r in chosen.items()}
             if generates
             else {},
-            gradient_norms={s: self.norms(model, r) for s, r in norms.items()} if "gradients" in needs else {},
+            gradient_norms={s: self.norms(model, r) for s, r in norms.items()} if takes_gradients else {},
         )
 
     def _key(self, what: str, model: Model, rows: Rows) -> str:

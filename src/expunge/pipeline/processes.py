@@ -107,6 +107,13 @@ def spread(model: Model) -> Model:
     return model
 
 
+def copied(model: Model) -> Model:
+    """Return a copy; weights that are spread cannot be copied, and what needs a copy is refused by name."""
+    if is_sharded(model.module):
+        raise InputError("a copy is needed, and a model spread over processes cannot be copied")
+    return model.copy()
+
+
 def save_by_lead(model: Model, directory: Path) -> None:
     """Write a model's directory, once; weights that are spread are gathered in the lead."""
     if not is_sharded(model.module):
