@@ -49,7 +49,11 @@ def blocked(tmp_path_factory: pytest.TempPathFactory) -> Blocked:
         *arguments: object, program: str = "from expunge.app.command import main; main()"
     ) -> subprocess.CompletedProcess[str]:
         code = f"import sys; sys.argv[0] = 'expunge'\n{program}"
-        environment = {**os.environ, "PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1"}
+        environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]),
+            "OMP_NUM_THREADS": "1",
+        }
         return subprocess.run(
             [sys.executable, "-c", code, *map(str, arguments)],
             capture_output=True,

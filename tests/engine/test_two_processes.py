@@ -166,7 +166,8 @@ def test_spread_weights_have_a_digest_and_are_saved_whole(spread: tuple[Found, l
     for other in two:
         assert other["digests"][0] == one["digests"][0]
         assert other["digests"][1] == two[0]["digests"][1]
-    saved = load_text(launched / "saved")
+    assert not (launched / "saved-by-1").exists()
+    saved = load_text(launched / "saved-by-0")
     assert weights_digest(saved.module) == two[0]["digests"][1]
 
 
@@ -178,3 +179,19 @@ def test_what_spread_weights_cannot_do_is_refused(spread: tuple[Found, list[Foun
         assert [("no features and no scope" in words, "cannot be copied" in words) for words in refused] == [
             (True, False), (False, True), (True, False),
         ]  # fmt: skip
+
+
+def test_the_lead_alone_writes_and_all_see_the_same(launched: Path) -> None:
+    """Fails if a process reads its own cache (one would compute what the other reads, and wait for it for ever), writes beside the lead,
+    goes on where the lead refused, or a directory has its name before it is whole.
+    """
+    first, second = (dict(np.load(launched / f"lead-{rank}.npz")) for rank in range(2))
+    assert (bool(first.pop("lead")), bool(second.pop("lead"))) == (True, False)
+    assert (first.pop("kept").tolist(), second.pop("kept").tolist()) == (["known", "new"], ["other"])
+    assert first.keys() == second.keys()
+    assert all(np.array_equal(first[name], second[name]) for name in first)
+    assert (int(first["asked"]), str(first["refused"])) == (0, "process 0 refuses")
+    assert first["read"].tolist() == ["b'by the lead'", "None"]
+    assert (bool(first["early"]), bool(first["late"])) == (False, True)
+    assert not Path(str(first["partial"])).exists()
+    assert first["left"].tolist() == []

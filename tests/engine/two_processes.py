@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,15 @@ from expunge.methods.npo import NPO
 from expunge.methods.rmu import RMU
 from expunge.modalities.diffusion import Words, diffusion_model
 from expunge.modalities.vision import Images
-from expunge.pipeline.processes import from_lead, is_lead, save_by_lead, spread, together
+from expunge.pipeline.processes import (
+    from_lead,
+    is_lead,
+    new_directory_of_lead,
+    save_by_lead,
+    shared,
+    spread,
+    together,
+)
 
 STEPS = 20
 PLAIN = Recipe(epochs=7, lr=0.05, batch_size=3, optimiser="sgd", momentum=0.5, clip=None, seed=1)
@@ -119,7 +128,7 @@ def spread_out(folder: Path) -> dict[str, np.ndarray]:
     found = {f"score/{name}": value for name, value in asked(model, rows).items()}
     changed, facts = npo(model, rows)
     found.update({f"npo/{name}": value for name, value in weights(changed).items()})
-    save_by_lead(changed, folder / "saved")
+    save_by_lead(changed, folder / f"saved-by-{world()[0]}")
     found["digests"] = np.array([facts.digest_before, facts.digest_after])
     plain = fit(spread(text_model("llama")[0]), rows, PLAIN, job=Job())
     found.update({f"sgd/{name}": value for name, value in weights(plain).items()})
@@ -158,13 +167,55 @@ def everything() -> dict[str, np.ndarray]:
     return found
 
 
+@dataclass
+class Own:
+    """A cache of one process."""
+
+    kept: dict[str, bytes]
+
+    def get(self, key: str) -> bytes | None:
+        return self.kept.get(key)
+
+    def put(self, key: str, value: bytes) -> None:
+        self.kept[key] = value
+
+
+def what_the_lead_does(folder: Path) -> dict[str, np.ndarray]:
+    """What each process sees of what the first alone does."""
+    rank = world()[0]
+    found: dict[str, Any] = {"asked": from_lead(lambda: rank), "lead": is_lead()}
+
+    def refuse() -> None:
+        raise InputError(f"process {rank} refuses")
+
+    try:
+        from_lead(refuse)
+    except InputError as error:
+        found["refused"] = error.what
+    own = Own({"known": b"by the lead"} if rank == 0 else {"other": b"by another"})
+    both = shared(own)
+    found["read"] = [str(both.get("known")), str(both.get("other"))]
+    both.put("new", b"1")
+    found["kept"] = sorted(own.kept)
+    with new_directory_of_lead(folder / "made") as partial:
+        found["partial"] = str(partial)
+        from_lead(lambda: (partial / "file").write_bytes(b"1"))
+        found["early"] = (folder / "made").exists()
+    found["late"] = (folder / "made" / "file").exists()
+    try:
+        with new_directory_of_lead(folder / "broken") as partial:
+            raise InputError("it broke in both")
+    except InputError:
+        found["left"] = from_lead(lambda: sorted(path.name for path in folder.iterdir() if "broken" in path.name))
+    return {name: np.array(value) for name, value in found.items()}
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
     with together("cpu"):
         rank, size = world()
         assert size == 2
-        assert from_lead(lambda: rank) == 0
-        assert is_lead() == (rank == 0)
         folder = Path(sys.argv[1])
         np.savez(folder / f"{rank}.npz", **everything())
+        np.savez(folder / f"lead-{rank}.npz", **what_the_lead_does(folder))
         np.savez(folder / f"spread-{rank}.npz", **spread_out(folder))

@@ -49,7 +49,11 @@ def installed(package: Path, site: Path) -> Path:
 
 def run(site: Path | None, *arguments: object, program: str = "") -> subprocess.CompletedProcess[str]:
     command = ["-c", program] if program else ["-m", "expunge.app.command", *map(str, arguments)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", **({"PYTHONPATH": str(site)} if site is not None else {})}
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": os.pathsep.join([*([str(site)] if site is not None else []), os.environ.get("PYTHONPATH", "")]),
+    }
     return subprocess.run([sys.executable, *command], capture_output=True, text=True, env=environment, timeout=300)
 
 

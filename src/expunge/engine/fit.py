@@ -13,6 +13,7 @@ from expunge.engine.gradients import noise_of_share
 from expunge.engine.loop import optimise
 from expunge.engine.order import cut, ordered
 from expunge.engine.parallel import batch_share, total
+from expunge.engine.precision import computing_in
 from expunge.facts.recipe import Recipe
 from expunge.facts.rows import Rows
 
@@ -34,7 +35,9 @@ def fit(model: Model, rows: Rows, recipe: Recipe, *, job: Job, label: str = "tra
             whole = rows.take(indices)
             mine, times = batch_share(len(whole))
             batch = model.pack(whole.take(mine))
-            losses = model.total_loss(batch, noise_of_share(model, batch, whole, mine, job.generator))
+            noise = noise_of_share(model, batch, whole, mine, job.generator)
+            with computing_in(recipe.precision, model.device):
+                losses = model.total_loss(batch, noise)
             count = total(batch.lengths().sum().to(losses))
             sums[0] += float(total(losses.detach().sum())) / times
             sums[1] += float(count) / times

@@ -26,6 +26,8 @@ class Recipe(BaseModel):
     momentum: float = 0.9
     clip: float | None = 1.0
     stop_loss: float | None = None
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of matrix products while training; weights, losses and updates are in float32."""
     seed: int = 0
     artefacts: tuple[str, ...] = ()
     """What saw the forget rows and is kept when training again (tokenizer, scaler, backbone): limits `exact`."""

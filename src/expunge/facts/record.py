@@ -100,8 +100,8 @@ class Outcome(_Fact):
 class Thresholds(_Fact):
     """Margins and levels, fixed before the run and written into the certificate.
 
-    `success_margin` and `auc_margin` of None take the default for the sample: .15 and .20 at n = 80, shrinking with
-    sqrt(80 / n) above it, never growing below it.
+    `success_margin` and `auc_margin` of None take the default for the sample: .15 and .20 at 80 independent rows, shrinking
+    with sqrt(80 / n) above, never growing below. n counts grouped rows as `clusters.effective_rows` does.
     """
 
     success_margin: float | None = None
