@@ -70,6 +70,26 @@ def test_margins_follow_the_plan_or_the_sample(planted: Make, never: dict[str, f
     assert only(record, "resistant", name="relearning").margin == pytest.approx(0.075)
 
 
+def test_a_default_margin_counts_independent_rows(planted: Make, never: dict[str, float]) -> None:
+    """320 rows in 80 groups of 4 are worth 320 / (1 + 3 * .15) = 220.7 rows: .15 * sqrt(80 / 220.7) = .0903.
+
+    Fails if grouped rows count as independent (.075), or if a few groups, where rows are the units, are discounted as well.
+    """
+    record = planted().record(never)
+    longer = [o.model_copy(update={"forget": o.forget * 4}) if o.attack == "relearning" else o for o in record.outcomes]
+
+    def margin(groups: tuple[int, ...]) -> float | None:
+        facts = [
+            one.model_copy(update={"rows": 320, "groups": groups}) if one.name == "forget" else one
+            for one in record.splits
+        ]
+        found = record.model_copy(update={"outcomes": tuple(longer), "splits": tuple(facts)})
+        return only(found, "resistant", name="relearning").margin
+
+    assert margin(tuple(i // 4 for i in range(320))) == pytest.approx(0.15 * np.sqrt(80 * 1.45 / 320))
+    assert margin(tuple(i // 64 for i in range(320))) == pytest.approx(0.075)
+
+
 def test_the_item_control_is_the_same_model_on_other_rows(planted: Make, never: dict[str, float]) -> None:
     """Fails if item rows are paired with forget rows, or an AUC is not compared with 0.5."""
     record = planted().record(never, controls=0, items=True)

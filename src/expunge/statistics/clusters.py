@@ -92,7 +92,6 @@ def spread(values: FloatArray, groups: Groups | None = None, *, min_groups: int 
     sizes = np.bincount(dense)
     clustered = count / (count - 1) * float(sums @ sums) / n**2
     effect = max(1.0, clustered / (variance / n)) if variance > 0 else 1.0
-    unseen = 1 + (float(sizes @ sizes) / n - 1) * UNSEEN_CORRELATION
     return Spread(
         n=n,
         mean=mean,
@@ -100,8 +99,24 @@ def spread(values: FloatArray, groups: Groups | None = None, *, min_groups: int 
         groups=count,
         clustered=True,
         design_effect=effect,
-        unseen_effect=max(effect, unseen),
+        unseen_effect=max(effect, _unseen(sizes, n)),
     )
+
+
+def effective_rows(n: int, groups: Groups | None = None, *, min_groups: int = MIN_GROUPS) -> float:
+    """Return how many independent rows `n` grouped ones are assumed to be worth: n / (1 + (m - 1) * UNSEEN_CORRELATION), m as in `spread`.
+
+    Read from the request alone, not from any success, so that a margin made from it is fixed before the run. Below
+    `min_groups` rows are the units, as in `spread`.
+    """
+    dense = dense_groups(groups, n)
+    if dense is None or int(dense.max()) + 1 < max(min_groups, 2):
+        return float(n)
+    return n / _unseen(np.bincount(dense), n)
+
+
+def _unseen(sizes: IntArray, n: int) -> float:
+    return 1 + (float(sizes @ sizes) / n - 1) * UNSEEN_CORRELATION
 
 
 def critical(alpha: float, degrees: float = np.inf) -> float:

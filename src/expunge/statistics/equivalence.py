@@ -13,8 +13,8 @@ from expunge.statistics.clusters import MIN_GROUPS, FloatArray, Groups
 Table = Sequence[Sequence[float]] | FloatArray
 
 
-def shrunk_margin(at_80: float, n: int) -> float:
-    """Return a default margin: as stated up to 80 rows, times sqrt(80 / n) above, never growing below.
+def shrunk_margin(at_80: float, n: float) -> float:
+    """Return a default margin: as stated up to 80 independent rows, times sqrt(80 / n) above, never growing below.
 
     The standard error shrinks with sqrt(n), so the power stays that of 80 rows and more rows mean a stricter claim.
     """

@@ -12,6 +12,7 @@ from expunge.facts.errors import InputError
 from expunge.facts.record import Outcome, Record, Step, Test
 from expunge.statistics.auc import auc, auc_bounds, auc_difference_bounds
 from expunge.statistics.bounds import Bounds, paired_success_bounds, unpaired_success_bounds
+from expunge.statistics.clusters import effective_rows
 from expunge.statistics.equivalence import is_equivalent, is_non_inferior, is_superior, shrunk_margin
 from expunge.verdict.roles import control_of, controls_of, groups_of, key_of, name_of, outcomes_of
 
@@ -82,12 +83,14 @@ def unscored_test(name: str, subject: str, reason: str, *, step: Step, kind: Kin
 
 
 def default_margin(record: Record, outcome: Outcome) -> float:
-    """Return the plan's margin for the outcome's kind, or the default for its number of forget rows."""
-    plan = record.thresholds
+    """Return the plan's margin for the outcome's kind, or the default for what its forget rows and their groups are worth."""
+    plan, n = record.thresholds, len(outcome.forget)
     given, at_80 = (
         (plan.auc_margin, AUC_MARGIN_AT_80) if outcome.kind == "member" else (plan.success_margin, SUCCESS_MARGIN_AT_80)
     )
-    return shrunk_margin(at_80, max(len(outcome.forget), 1)) if given is None else given
+    if given is not None or not n:
+        return at_80 if given is None else given
+    return shrunk_margin(at_80, effective_rows(n, groups_of(record, "forget", n), min_groups=plan.min_groups))
 
 
 def control_outcomes(record: Record, outcome: Outcome, names: Sequence[str]) -> list[Outcome]:
