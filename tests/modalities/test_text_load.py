@@ -183,7 +183,8 @@ def test_chat_template_is_found(saved: Path, tmp_path: Path) -> None:
     """Fails if a tokenizer with a chat template is asked in the plain one, or a given template is overruled."""
     model = load_text(saved)
     model.tokens.tokenizer.chat_template = "{% for m in messages %}[{{ m.content }}]{% endfor %}"
-    model.save(tmp_path)
+    model.module.save_pretrained(tmp_path)
+    model.tokens.tokenizer.save_pretrained(tmp_path)
     assert load_text(tmp_path).tokens.prompt_text("Who?") == "[Who?]"
     assert load_text(tmp_path, template=Template(before="Q ", between=" A ")).tokens.prompt_text("Who?") == "Q Who? A "
 
@@ -196,3 +197,28 @@ def test_dtype_is_as_asked(saved: Path) -> None:
         losses = [model.total_loss(model.pack(ROWS)) for model in (half, full)]
     assert losses[0].dtype == torch.float32
     assert torch.allclose(losses[0], losses[1], rtol=0.05)
+
+
+def test_a_template_is_saved_with_the_model(saved: Path, tmp_path: Path) -> None:
+    """Fails if a copy saved by a removal forgets how its model is asked: the same rows are then other tokens."""
+    own = Template.of("### {prompt}\\n> ")
+    assert (own.before, own.between, own.chat) == ("### ", "\n> ", False)
+    model = load_text(saved, template=own)
+    model.save(tmp_path / "own")
+    load_text(saved).save(tmp_path / "usual")
+    again = load_text(tmp_path / "own")
+    assert again.tokens.prompt_text("Who?") == "### Who?\n> "
+    assert torch.equal(logits(again), logits(model))
+    assert load_text(tmp_path / "own", template=Template()).tokens.prompt_text("Who?") == "Question: Who?\nAnswer: "
+    assert not (tmp_path / "usual" / "expunge_template.json").exists()
+
+
+def test_a_broken_template_is_refused(saved: Path, tmp_path: Path) -> None:
+    """Fails if a pattern without a place for the question is taken for a prefix, or a template file of other keys is passed over."""
+    for pattern in ("Question: ", "{prompt} or {prompt}"):
+        with pytest.raises(InputError, match="has {prompt} once"):
+            Template.of(pattern)
+    shutil.copytree(saved, tmp_path / "other")
+    (tmp_path / "other" / "expunge_template.json").write_text('{"prefix": "Q: "}')
+    with pytest.raises(InputError, match=r"expunge_template\.json cannot be read"):
+        load_text(tmp_path / "other")

@@ -74,3 +74,11 @@ def test_a_modality_that_has_no_loader_is_named(saved: Path, tmp_path: Path) -> 
     path.write_text(json.dumps({**json.loads(path.read_text()), "modality": "sound"}))
     with pytest.raises(InputError, match="holds a sound model"):
         load_model(tmp_path / "table")
+
+
+def test_the_template_reaches_a_language_model_and_no_other(saved: Path) -> None:
+    """Fails if --template is dropped on the way to the tokenizer, or ignored for a model that reads no text."""
+    model = load_model(saved / "text", Placement(template="Q {prompt} A "))
+    assert model.tokens.prompt_text("who") == "Q who A "  # type: ignore[attr-defined]
+    with pytest.raises(InputError, match="has no template"):
+        load_model(saved / "table", Placement(template="Q {prompt} A "))

@@ -29,6 +29,7 @@ def attack(
     seed: opt.Seed = 0,
     device: opt.Device = "cpu",
     dtype: opt.Dtype = "float32",
+    template: opt.Template = "",
     threads: opt.Threads = 0,
     store: opt.Store = opt.DEFAULT_STORE,
     as_json: opt.Json = False,
@@ -47,7 +48,7 @@ def attack(
             battery=battery,
             attacks=opt.read_names(attacks),
             seed=seed,
-            placement=opt.placement(device, dtype, threads),
+            placement=opt.placement(device, dtype, threads, template=template),
             store=store,
             progress=opt.bars(quiet or not is_lead()),
         )

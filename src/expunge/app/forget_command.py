@@ -35,6 +35,7 @@ def forget(
     seed: opt.Seed = 0,
     device: opt.Device = "cpu",
     dtype: opt.Dtype = "float32",
+    template: opt.Template = "",
     threads: opt.Threads = 0,
     gradient_checkpointing: Annotated[
         bool, typer.Option("--gradient-checkpointing", help="Less memory, more time.")
@@ -67,7 +68,7 @@ def forget(
             request=request,
             kind=kind,
             progress=opt.bars(quiet or not is_lead()),
-            placement=opt.placement(device, dtype, threads, checkpointing=gradient_checkpointing),
+            placement=opt.placement(device, dtype, threads, checkpointing=gradient_checkpointing, template=template),
         )
         if not is_lead():
             return

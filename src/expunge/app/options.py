@@ -28,6 +28,12 @@ Store = Annotated[
 Seed = Annotated[int, typer.Option("--seed", help="Seed of everything random.")]
 Device = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1, mps.")]
 Dtype = Annotated[str, typer.Option("--dtype", help="float32, bfloat16 or float16.")]
+Template = Annotated[
+    str,
+    typer.Option(
+        "--template", help=r"How a text model is asked, as 'Question: {prompt}\nAnswer: '; default: as saved."
+    ),
+]
 Threads = Annotated[int, typer.Option("--threads", help="CPU threads; 0 takes OMP_NUM_THREADS, else one.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
@@ -86,7 +92,7 @@ def read_splits(forget: Path, retain: Path | None, holdout: Path | None, test: P
     )
 
 
-def placement(device: str, dtype: str, threads: int, *, checkpointing: bool = False) -> Placement:
+def placement(device: str, dtype: str, threads: int, *, checkpointing: bool = False, template: str = "") -> Placement:
     """Set threads and return where models go; a device that is not there, or an unknown dtype, is refused."""
     import os
 
@@ -109,7 +115,7 @@ def placement(device: str, dtype: str, threads: int, *, checkpointing: bool = Fa
         raise InputError(
             f"the device {device!r} is not there: {str(error).splitlines()[0]}", do="expunge doctor shows what is"
         ) from error
-    return Placement(device, dtype, count, checkpointing)
+    return Placement(device, dtype, count, checkpointing, template)
 
 
 def bars(quiet: bool) -> Bars:

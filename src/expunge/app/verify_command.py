@@ -37,6 +37,7 @@ def verify(
     seed: opt.Seed = 0,
     device: opt.Device = "cpu",
     dtype: opt.Dtype = "float32",
+    template: opt.Template = "",
     threads: opt.Threads = 0,
     store: opt.Store = opt.DEFAULT_STORE,
     require: opt.Require = None,
@@ -59,7 +60,7 @@ def verify(
             attacks=opt.read_names(attacks),
             max_new_tokens=max_new_tokens,
             seed=seed,
-            placement=opt.placement(device, dtype, threads),
+            placement=opt.placement(device, dtype, threads, template=template),
             store=store,
             progress=opt.bars(quiet or not is_lead()),
         )

@@ -15,7 +15,7 @@ from expunge.contract.model import Batch, Capabilities, Question, Sites
 from expunge.engine.hooks import output_at
 from expunge.engine.positions import segment_sum
 from expunge.facts.rows import Row
-from expunge.modalities.text_directory import read_directory
+from expunge.modalities.text_directory import read_directory, read_template, write_template
 from expunge.modalities.text_packing import Layout, Tree, pack_trees, plain_rows, tree
 from expunge.modalities.text_sites import find_sites
 from expunge.modalities.text_tokens import Template, Tokens, answers_of
@@ -170,9 +170,10 @@ class TextModel:
         return self._with(module.to(self.device).train(False))
 
     def save(self, directory: Path) -> None:
-        """Write a plain Hugging Face directory (safetensors, config, tokenizer)."""
+        """Write a plain Hugging Face directory (safetensors, config, tokenizer), with the template where it is not the usual one."""
         self.module.save_pretrained(directory, safe_serialization=True)
         self.tokens.tokenizer.save_pretrained(directory)
+        write_template(directory, self.tokens)
 
 
 def load_text(
@@ -180,11 +181,10 @@ def load_text(
 ) -> TextModel:
     """Load a local model directory, or a LoRA adapter directory (merged into its local base).
 
-    Without a template the tokenizer's chat template is used where it has one. Only safetensors are read, never pickle, and
-    never code from the directory.
+    Without a template the one that was saved with the model is used, else the tokenizer's chat template where it has one.
+    Only safetensors are read, never pickle, and never code from the directory.
     """
     module, tokenizer = read_directory(Path(directory), dtype)
     longest = int(getattr(module.config, "max_position_embeddings", 2048))
-    if template is None:
-        template = Template(chat=bool(getattr(tokenizer, "chat_template", None)))
+    template = template or read_template(Path(directory)) or Template.usual(tokenizer)
     return TextModel(module.to(device), Tokens(tokenizer, template, longest))

@@ -6,16 +6,19 @@ import json
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from expunge.facts.errors import InputError
+from expunge.modalities.text_tokens import Template, Tokens
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 ADAPTER = "adapter_model.safetensors"
+TEMPLATE = "expunge_template.json"
 
 
 @contextmanager
@@ -111,3 +114,17 @@ def _read_adapter(directory: Path, dtype: str) -> tuple[Any, Any]:
     merged = wrapped.merge_and_unload()
     _check_finite(directory, merged)
     return merged, tokenizer
+
+
+def write_template(directory: Path, tokens: Tokens) -> None:
+    """Write how prompts and answers were put together, where a later load would not guess it."""
+    if tokens.template != Template.usual(tokens.tokenizer):
+        (directory / TEMPLATE).write_text(json.dumps(asdict(tokens.template), indent=2) + "\n", encoding="utf-8")
+
+
+def read_template(directory: Path) -> Template | None:
+    """Return the template that was saved with the model, or None."""
+    if not (directory / TEMPLATE).is_file():
+        return None
+    with _reading(directory, TEMPLATE):
+        return Template(**json.loads((directory / TEMPLATE).read_text(encoding="utf-8")))

@@ -18,6 +18,21 @@ class Template:
     chat: bool = False
     system: str = ""
 
+    @classmethod
+    def of(cls, pattern: str) -> Template:
+        r"""Return the template that `pattern` writes out: {prompt} once, where the question goes; `\\n` breaks the line."""
+        before, found, between = pattern.replace("\\n", "\n").partition("{prompt}")
+        if not found or "{prompt}" in between:
+            raise InputError(
+                f"a template has {{prompt}} once, not {pattern!r}", do=r"write 'Question: {prompt}\nAnswer: '"
+            )
+        return cls(before, between)
+
+    @classmethod
+    def usual(cls, tokenizer: Any) -> Template:
+        """Return what is used where nothing else is said: the tokenizer's chat template, else question and answer."""
+        return cls(chat=bool(getattr(tokenizer, "chat_template", None)))
+
 
 @dataclass(frozen=True)
 class Encoded:

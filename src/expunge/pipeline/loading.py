@@ -24,6 +24,8 @@ class Placement:
     dtype: str = "float32"
     threads: int = 0
     gradient_checkpointing: bool = False
+    template: str = ""
+    """Of text, `{prompt}` where the question goes; empty takes what the model directory says."""
 
 
 def modality_of(directory: Path) -> str:
@@ -133,6 +135,8 @@ def load_model(directory: Path, placement: Placement | None = None) -> Model:
     }
     if modality not in loaders:
         raise InputError(f"{directory} holds a {modality} model, which cannot be loaded from a directory")
+    if placement.template and modality != "text":
+        raise InputError(f"{directory} holds a {modality} model, which has no template", do="leave --template out")
     model: Model = loaders[modality](directory, placement)
     if placement.gradient_checkpointing:
         enable: Any = getattr(model.module, "gradient_checkpointing_enable", None)
@@ -151,9 +155,11 @@ def quieten() -> None:
 
 def _text(directory: Path, placement: Placement) -> Model:
     from expunge.modalities.text import load_text
+    from expunge.modalities.text_tokens import Template
 
     quieten()
-    return load_text(directory, dtype=placement.dtype, device=placement.device)
+    template = Template.of(placement.template) if placement.template else None
+    return load_text(directory, template=template, dtype=placement.dtype, device=placement.device)
 
 
 def _vision(directory: Path, placement: Placement) -> Model:
