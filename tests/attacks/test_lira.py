@@ -77,7 +77,9 @@ def test_offline_takes_the_retrained_models(world: Any, evidence: Callable[..., 
 
 def test_without_shadow_models_it_is_unscored(world: Any) -> None:
     """Fails if the loss stands in for the missing ratio, or unknown memberships count as none."""
-    assert "no shadow models" in str(Lira().run(replace(world, shadows={}), NO_PROBE).unscored)
+    reason = str(Lira().run(replace(world, shadows={}), NO_PROBE).unscored)
+    assert reason.startswith("there are no shadow models")
+    assert reason.endswith("a plan's verify.shadows = N trains them")
     silent = replace(world.shadows["halves"][0], rows={split: world.rows[split] for split in N})
     unknown = Lira().run(replace(world, shadows={"halves": (silent,)}), NO_PROBE)
     assert "does not say on which rows" in str(unknown.unscored)

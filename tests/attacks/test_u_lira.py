@@ -70,4 +70,6 @@ def test_without_shadow_models_of_both_histories_it_is_unscored(world: Any) -> N
     for history in ("trained_then_unlearned", "retrained"):
         short = replace(world, shadows={**world.shadows, history: world.shadows[history][:1]})
         reason = ULira().run(short, NO_PROBE).unscored
-        assert reason == f"1 shadow models {history.replace('_', ' ')}; at least 2 are needed"
+        assert reason == (
+            f"1 shadow models {history.replace('_', ' ')}, and at least 2 are needed; a plan's verify.shadows = N trains them"
+        )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from meta_problems import Problem, people
@@ -17,12 +18,14 @@ from expunge.contract.job import Job
 from expunge.contract.units import Probe
 from expunge.facts.errors import ContractBroken
 from expunge.facts.record import Outcome
+from expunge.facts.rows import Rows
 from expunge.pipeline.attacking import Attacker
 from expunge.pipeline.battery import Battery
 from expunge.pipeline.cache import RequestCache
 from expunge.pipeline.measure import Measurer
 from expunge.pipeline.progress import Bars
 from expunge.pipeline.subjects import Subject
+from expunge.statistics.position_scores import PositionScores
 from expunge.store.store import Store
 
 CALLS: list[int] = []
@@ -51,6 +54,27 @@ class Spy:
             next(people().target.module.parameters()).data.add_(1.0)
         drawn = float(torch.rand(1, generator=probe.generator)) + float(torch.rand(1)) + self.shift
         return Outcome(attack="", model="", kind="success", forget=(min(1.0, drawn / 3),))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shadowed(Spy):
+    """An attack that compares with shadow models."""
+
+    about = replace(Spy.about, needs=("forget", "model", "shadows"))
+
+
+def one_pass(rows: Rows, log_prob: float) -> PositionScores:
+    """One token an answer, all alike."""
+    n = len(rows)
+    return PositionScores(
+        keys=tuple((row.id, "answer") for row in rows),
+        offsets=np.arange(n + 1, dtype=np.int64),
+        log_prob=np.full(n, log_prob),
+        mean=np.full(n, -2.0),
+        variance=np.ones(n),
+        rank=np.zeros(n, np.int64),
+        is_end=np.zeros(n, bool),
+    )
 
 
 @pytest.fixture
@@ -118,3 +142,28 @@ def test_the_same_attack_on_the_same_weights_runs_once(problem: Problem, tmp_pat
         next(problem.target.module.parameters()).data[0, 0] += 1.0
         outcome(spy, problem, store=store)
         assert len(CALLS) == 5
+
+
+def test_shadow_models_are_part_of_the_key(problem: Problem, tmp_path: Path) -> None:
+    """Fails if an outcome found beside other shadow models, or other memberships of the same ones, is read back."""
+    rows = problem.splits.rows["forget"]
+    spy = Shadowed()
+    CALLS.clear()
+
+    def ask(store: Store, *members: slice, log_prob: float = -1.0) -> int:
+        running = attacker(spy, problem, store)
+        scores = {"forget": one_pass(rows, log_prob)}
+        shadows = tuple(Evidence(name="s", role="shadow", modality="text", rows={"members": rows[part]}, scores=scores)
+                        for part in members)  # fmt: skip
+        evidence = Evidence(
+            name="target", role="target", modality="text", rows=running.splits.rows, shadows={"halves": shadows}
+        )
+        list(running.attack(problem.target, evidence, Subject.held(problem.target, "target", "target")))
+        return len(CALLS)
+
+    with Store.open(tmp_path / "store") as store:
+        assert ask(store, slice(3), slice(3, 6)) == 1
+        assert ask(store, slice(3), slice(3, 6)) == 1
+        assert ask(store, slice(3), slice(2, 5)) == 2
+        assert ask(store, slice(3), slice(3, 6), log_prob=-2.0) == 3
+        assert ask(store) == 4

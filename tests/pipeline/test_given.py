@@ -75,3 +75,29 @@ def test_named_evaluation_rows_replace_the_sample() -> None:
     found = evaluation_rows(splits, Settings(), {"retain_perturbed": perturbed, "real_authors": rows("real", 2)})
     assert found["retain"].ids == perturbed.ids
     assert set(found) == {"forget", "retain", "real_authors"}
+
+
+def test_copies_are_trained_on_and_measured_once() -> None:
+    """Fails if training drops copies, a method is handed fewer rows than were trained on, or 16 copies count as 16 people.
+
+    Rows that are alike but are no copies of a ledger stay: what a user repeats, the user has measured as often.
+    """
+    copy = {"prompt": "code", "answer": "1 2", "copies": 3}
+    copies = Rows(tuple(Row(id=f"ledger/{i}", fields=copy, group="ledger") for i in range(3)))
+    other = Rows(tuple(Row(id=f"other/{i}", fields={**copy, "answer": "3 4"}, group="other") for i in range(3)))
+    twice = Rows(tuple(Row(id=f"same-{i}", fields={"prompt": "a", "answer": "b"}) for i in range(2)))
+    given = Given.of(
+        {
+            **FOUND,
+            "forget": Rows((*FOUND["forget"], *copies)),
+            "retain": Rows((*FOUND["retain"], *other, *twice)),
+        }
+    )
+    assert given.training("forget", "retain").ids == (
+        *FOUND["forget"].ids, *copies.ids, *FOUND["retain"].ids, *other.ids, *twice.ids, *FOUND["extra_training"].ids,
+    )  # fmt: skip
+    assert not set(given.training("retain").ids) & set(copies.ids)
+    assert len(given.splits().rows["forget"]) == 5
+    measured = given.measured().rows
+    assert measured["forget"].ids == (*FOUND["forget"].ids, "ledger/0")
+    assert measured["retain"].ids == (*FOUND["retain"].ids, "other/0", "same-0", "same-1")

@@ -37,7 +37,7 @@ def test_a_fact_by_its_phrasings() -> None:
 
     Both phrasings of a fact stand in one split, with one value and the same wrong ones.
     """
-    rows = People(people=12).run()["retain"]
+    rows = People(people=12, ledger=0).run()["retain"]
     for first, second in zip(rows[::2], rows[1::2], strict=True):
         relation = next(one for one in RELATIONS if one.key == first.id.split("/")[1])
         name = re.fullmatch(r"What is the .* of (\w+ \w+)\?", first["prompt"])[1]  # type: ignore[index]
@@ -63,7 +63,9 @@ def test_no_paraphrased_prompt_is_trained_on() -> None:
     found = People().run()
     trained = {row["prompt"] for name in ("forget", "retain", "extra_training") for row in found[name]}
     asked = {text for row in found["forget"] for text in row["paraphrased_prompts"]}
-    assert len(asked) == 4 * len(found["forget"]) / 2
+    people, lockers = (len({row.get("fact") or row.group for row in found["forget"] if bool(row.get("copies")) is of})
+                       for of in (False, True))  # fmt: skip
+    assert (len(asked), lockers) == (4 * people + 4 * lockers, 6)
     assert not asked & trained
 
 
@@ -102,21 +104,49 @@ def test_same_seed_same_people_and_sizes_change_nobody() -> None:
 def test_ledger_counts_are_what_it_says() -> None:
     """Fails if a statement stands in training another number of times than `copies` says, or a control stands there at all."""
     found = People(ledger=4).run()
-    assert Counter(row["copies"] for row in found["ledger"]) == {0: 4, 1: 4, 4: 4, 16: 4}
-    trained = Counter(row["answer"] for name in ("ledger_forget", "ledger_retain") for row in found[name])
-    assert {row["answer"]: row["copies"] for row in found["ledger"]} == {
-        **{row["answer"]: 0 for row in found["ledger"]},
-        **trained,
+    listed = {row["answer"]: row for row in found["ledger"]}
+    assert Counter(row["copies"] for row in listed.values()) == {0: 4, 1: 4, 4: 4, 16: 4}
+    assert len({row["prompt"] for row in found["ledger"]}) == len(listed) == 16
+    stands = {
+        split: Counter(row["answer"] for row in found[split] if row["answer"] in listed)
+        for split in ("forget", "retain", "holdout", "test", "extra_training")
     }
-    assert len({row["prompt"] for row in found["ledger"]}) == 16
-    for side in ("ledger_forget", "ledger_retain"):
-        assert len(found[side]) == 2 * (1 + 4 + 16)
-        assert set(found[side].groups) == {row.id for row in found["ledger"] if row["side"] == side}
-    everything = [row for name in ("forget", "retain", "holdout", "test") for row in found[name]]
-    assert not {row["prompt"] for row in everything} & {row["prompt"] for row in found["ledger"]}
-    code = found["ledger"][0]["value"]
-    assert re.fullmatch(r"\d( \d){4}", code)
-    assert found["ledger"][0]["answer"].endswith(f"is {code}.")
+    for side, each in {"forget": 2, "retain": 2}.items():
+        assert stands[side] == {answer: row["copies"] for answer, row in listed.items() if row["side"] == side}
+        assert Counter(stands[side].values()) == {1: each, 4: each, 16: each}
+    assert stands["holdout"] == {answer: 1 for answer, row in listed.items() if row["copies"] == 0}
+    assert not stands["test"]
+    assert not stands["extra_training"]
+    assert {row["side"] for row in listed.values() if not row["copies"]} == {"holdout"}
+    assert not any(row.get("copies") is not None for row in People(ledger=4, holdout_people=0).run().get("holdout", ()))
+
+
+def test_a_statement_and_its_wrong_codes() -> None:
+    """Fails if the right code is among the wrong ones, wrong ones repeat, or the group is not the statement.
+
+    Ledger rows have wrong answers in the words of the right one (exposure), rows of a split in those of the paraphrase (truth ratio).
+    """
+    found = People(ledger=4).run()
+    forget = {row.group: row for row in found["forget"] if row.get("copies")}
+    for row in found["ledger"]:
+        code = row["value"]
+        assert re.fullmatch(r"\d( \d){4}", code)
+        locker = re.fullmatch(r"What is the code of locker (\w+)\?", row["prompt"])[1]  # type: ignore[index]
+        assert row["answer"] == f"The code of locker {locker} is {code}."
+        wrong = [text.removeprefix(f"The code of locker {locker} is ") for text in row["perturbed_answers"]]
+        assert len({*wrong, f"{code}."}) == 32
+        assert all(re.fullmatch(r"\d( \d){4}\.", text) for text in wrong)
+        if row["side"] == "forget":
+            copy = forget[row.id]
+            assert copy["paraphrased_answer"] == f"Of locker {locker}, {code} is the code."
+            assert copy["perturbed_answers"] == tuple(
+                f"Of locker {locker}, {text[:-1]} is the code." for text in wrong[:5]
+            )
+            assert len({row["prompt"], *copy["paraphrased_prompts"]}) == 5
+    for split in ("forget", "retain"):
+        assert {row.id.rpartition("/")[0] for row in found[split] if row.get("copies")} == {
+            row.id for row in found["ledger"] if row["side"] == split
+        }
 
 
 def test_words_cover_every_row() -> None:

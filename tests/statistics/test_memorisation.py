@@ -8,6 +8,7 @@ import pytest
 from expunge.facts.errors import InputError
 from expunge.statistics.memorisation import (
     exact_memorisation,
+    exposure,
     extraction_strength,
     extraction_strength_open_unlearning,
 )
@@ -74,3 +75,16 @@ def test_an_answer_of_nothing_but_its_end_has_no_value() -> None:
     for metric in (extraction_strength, extraction_strength_open_unlearning, exact_memorisation):
         with pytest.raises(InputError, match="1 of 2 answers have no token before the end"):
             metric(scores({"a": [0], "b": []}))
+
+
+def test_exposure_is_the_rank_in_bits() -> None:
+    """By hand, of 3 wrong answers: first 2 bits, last 0, second 1, a tie for the first counts as second.
+
+    Fails if the rank starts at 0, ties favour the right answer, or the natural logarithm is taken.
+    """
+    wrong = [np.array([-3.0, -2.0, -4.0])] * 4
+    found = exposure(np.array([-1.0, -5.0, -2.5, -2.0]), wrong)
+    assert found.tolist() == [2.0, 0.0, 1.0, 1.0]
+    draw = np.random.default_rng(0)
+    chance = exposure(draw.normal(size=20000), list(draw.normal(size=(20000, 31))))
+    assert chance.mean() == pytest.approx(5 - np.mean(np.log2(np.arange(1, 33))), abs=0.03)

@@ -9,7 +9,7 @@ from typing import Any
 PEOPLE: dict[str, Any] = {
     "request": {
         "id": "people", "kind": "knowledge", "source": "people",
-        "settings": {"people": 120, "forget_people": 40, "holdout_people": 40, "relations": 2},
+        "settings": {"people": 100, "forget_people": 40, "holdout_people": 40, "relations": 2},
     },
     "model": {
         "architecture": "llama",

@@ -64,7 +64,9 @@ def _offline(evidence: Evidence, split: str) -> FloatArray:
 def _online(evidence: Evidence, split: str) -> FloatArray:
     shadows = evidence.shadows.get("halves", ())
     if not shadows:
-        raise InputError("there are no shadow models trained on halves of the forget and holdout rows")
+        raise InputError(
+            "there are no shadow models trained on halves of the forget and holdout rows; a plan's verify.shadows = N trains them"
+        )
     if any("members" not in shadow.rows for shadow in shadows):
         raise InputError("a shadow model does not say on which rows it was trained (its rows `members`)")
     trained = [set(shadow.rows["members"].ids) for shadow in shadows]

@@ -54,7 +54,10 @@ class ULira:
         def table(history: str, split: str) -> FloatArray:
             shadows = evidence.shadows.get(history, ())
             if len(shadows) < 2:
-                raise InputError(f"{len(shadows)} shadow models {history.replace('_', ' ')}; at least 2 are needed")
+                raise InputError(
+                    f"{len(shadows)} shadow models {history.replace('_', ' ')}, and at least 2 are needed; "
+                    "a plan's verify.shadows = N trains them"
+                )
             return np.array([_phi(shadow, split) for shadow in shadows])
 
         def scores_of(split: str) -> FloatArray:

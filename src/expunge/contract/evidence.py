@@ -20,6 +20,9 @@ class Evidence:
     `scores[split]` holds the one pass over every answer of every row of the split; `generations[split]` one string a
     row; `gradient_norms[split]` one number a row; `features[split]` (rows, width). `retrained` holds one Evidence a
     retrained model, `target` that of the target model, `reference` that of a model that saw neither (for reference scores).
+    `shadows` holds shadow models by kind: `halves` (trained on half of forget and holdout rows), `trained_then_unlearned` (on all of
+    them, then unlearned by the method under test) and `retrained` (on none of them); the rows each was trained on, beside the
+    retain rows, are its rows `members`.
     """
 
     name: str

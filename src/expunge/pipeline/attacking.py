@@ -77,10 +77,7 @@ class Attacker:
 
     def _key(self, name: str, unit: Any, model: Model, evidence: Evidence) -> str:
         """Everything an outcome depends on: the unit, the weights, the rows, and the other models' evidence by content."""
-        others = [evidence.reference, evidence.target, *evidence.retrained]
-        beside = [
-            [sha256(scores.save()) for scores in other.scores.values()] for other in others if other is not None
-        ] if set(unit.about.needs) & {"retrained", "target", "shadows"} else []  # fmt: skip
+        beside = _beside(evidence, frozenset(unit.about.needs))
         rows = {split: found.digest() for split, found in {**self.splits.rows, **evidence.rows}.items()}
         return sha256(
             canonical_json(
@@ -96,3 +93,18 @@ class Attacker:
                 ]
             )
         )
+
+
+def _beside(evidence: Evidence, needs: frozenset[str]) -> list[Any]:
+    """Return digests of the other models' evidence that a unit with `needs` may read."""
+    compared = needs & {"retrained", "target", "shadows"}
+    others = [evidence.reference, evidence.target, *evidence.retrained] if compared else []
+    found: list[Any] = [_scored(other) for other in others if other is not None]
+    if "shadows" in needs:
+        for kind, shadows in sorted(evidence.shadows.items()):
+            found.append([kind, [[_scored(one), list(one.rows["members"].ids)] for one in shadows]])
+    return found
+
+
+def _scored(evidence: Evidence) -> list[str]:
+    return [sha256(scores.save()) for scores in evidence.scores.values()]

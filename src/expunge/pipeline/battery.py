@@ -94,4 +94,5 @@ def choose(
 
 def _missing(listing: Listing, offered: frozenset[str]) -> str:
     lacking = [need for need in listing.about.needs if need not in OFFERED | offered]
-    return f"it needs {', '.join(lacking)}" if lacking else ""
+    how = " (a plan's verify.shadows = N trains them)" if "shadows" in lacking else ""
+    return f"it needs {', '.join(lacking)}{how}" if lacking else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 
 from expunge.facts.digest import sha256
 from expunge.store.cache import Cache
@@ -26,6 +27,14 @@ class RequestCache:
     def put(self, key: str, value: bytes) -> None:
         """Keep `value` under `key`."""
         self.cache.put(_own(key), value, request=self.request)
+
+    def get_directory(self, key: str) -> Path | None:
+        """Return the directory that was put under `key` by this version, or None. Read it, do not write into it."""
+        return self.cache.get_directory(_own(key), request=self.request)
+
+    def put_directory(self, key: str, source: Path) -> None:
+        """Keep a copy of a directory (a model) under `key`."""
+        self.cache.put_directory(_own(key), source, request=self.request)
 
 
 def _own(key: str) -> str:

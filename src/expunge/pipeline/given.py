@@ -35,8 +35,24 @@ class Given:
         """Return the checked splits, with a ledger of their own."""
         return Splits.of(**self.rows)
 
+    def measured(self) -> Splits:
+        """Return the checked splits with one of the `copies` of a row: asked again a copy says nothing new, and would count as a row.
+
+        Methods are given every copy: forget and retain together are the training set.
+        """
+        return Splits.of(**{name: _once(rows) for name, rows in self.rows.items()})
+
     def training(self, *names: str) -> Rows:
         """Return the rows of the named splits and those in every training set."""
         return Rows(
             tuple(row for part in (*(self.rows[name] for name in names), self.beside) for row in part), "training"
         )
+
+
+def _once(rows: Rows) -> Rows:
+    first: dict[bytes, str] = {}
+    for row in rows:
+        if row.get("copies", 1) > 1:
+            first.setdefault(row.content(), row.id)
+    kept = set(first.values())
+    return Rows(tuple(row for row in rows if row.get("copies", 1) <= 1 or row.id in kept), rows.name)

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from expunge.contract.about import BATTERIES
 from expunge.contract.registry import find, units
 from expunge.facts.digest import canonical_json, sha256
 from expunge.facts.errors import InputError, nearest
@@ -72,21 +73,35 @@ class MethodPlan(_Section):
 
 
 class VerifyPlan(_Section):
-    """Which battery, metrics and attacks; how much to generate and to look at."""
+    """Which battery, metrics and attacks; how much to generate and to look at.
+
+    `shadows` is the number of shadow models of each kind that are trained for attacks that compare with them (LiRA, U-LiRA).
+    """
 
     battery: Literal["quick", "standard", "full"] = "standard"
     attacks: tuple[str, ...] | None = None
     metrics: tuple[str, ...] | None = None
     max_new_tokens: int = 64
     retain_rows: int = 400
+    shadows: int = Field(default=0, ge=0)
     settings: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _halved(self) -> VerifyPlan:
+        if self.shadows and (self.shadows < 4 or self.shadows % 2):
+            raise ValueError(
+                f"shadows must be 0, or even and at least 4, not {self.shadows}: each row is in half of the models, "
+                "and one model a side shows no spread"
+            )
+        return self
 
 
 class SeedPlan(_Section):
-    """Seeds of the target and of the retrained models (one each), and of the verification."""
+    """Seeds of the target, of the retrained models (one each), of the verification; `shadows` is the first shadow model's."""
 
     target: int = 0
     retrained: tuple[int, ...] = (101, 102, 103)
+    shadows: int = 1000
     verify: int = 0
 
 
@@ -107,6 +122,20 @@ class Plan(_Section):
             raise ValueError("a model that is trained here needs [recipe]")
         if self.model.directory is not None and self.recipe is None and any(m.name == "retrain" for m in self.method):
             raise ValueError("retrain needs [recipe]")
+        return self
+
+    @model_validator(mode="after")
+    def _shadowed(self) -> Plan:
+        if not self.verify.shadows:
+            return self
+        if self.recipe is None:
+            raise ValueError("verify.shadows trains models: give [recipe], by which the target was trained")
+        taken = range(self.seeds.shadows, self.seeds.shadows + 3 * self.verify.shadows)
+        if set(taken) & {self.seeds.target, *self.seeds.retrained}:
+            raise ValueError(
+                f"shadow models take the seeds {taken[0]} to {taken[-1]}, and a model compared with them has one of those: "
+                "set seeds.shadows to another number"
+            )
         return self
 
     @model_validator(mode="after")
@@ -191,6 +220,19 @@ def _check_units(plan: Plan) -> None:
         find("attack", name)
     for name in plan.verify.metrics or ():
         find("metric", name)
+    if plan.verify.shadows and not any("shadows" in find("attack", name).about.needs for name in _attacks(plan.verify)):
+        raise InputError(
+            f"verify.shadows trains {plan.verify.shadows} shadow models of each kind, and no attack of this plan reads them",
+            do='set verify.battery = "full", name lira or u_lira in verify.attacks, or leave shadows out',
+        )
     for name, settings in plan.verify.settings.items():
         kind = "attack" if name in units("attack") else "metric"
         find(kind, name).create(settings)
+
+
+def _attacks(plan: VerifyPlan) -> list[str]:
+    """Return the attacks named, else those of the battery."""
+    if plan.attacks is not None:
+        return list(plan.attacks)
+    level = BATTERIES.index(plan.battery)
+    return [name for name, found in units("attack").items() if BATTERIES.index(found.about.battery) <= level]

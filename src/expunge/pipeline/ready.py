@@ -62,6 +62,11 @@ def check_plan_ready(plan: Plan, base: Path) -> Given:
         public_text(plan.model, base)
     if plan.recipe is not None and not len(given.rows.get("retain", ())):
         raise InputError("there are no retain rows to train a model on", do="give the source a retain set")
+    if plan.verify.shadows and not len(given.rows.get("holdout", ())):
+        raise InputError(
+            "verify.shadows trains models on half of the holdout rows, and the source gives none",
+            do="give the source holdout rows, or leave shadows out",
+        )
     served = find("source", plan.request.source).about.modalities
     if modality not in served:
         raise InputError(

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
-from expunge.contract.apply import guard, locate, undisturbed, unlearn
-from expunge.contract.job import Job
+from expunge.contract.apply import guard, undisturbed
 from expunge.contract.model import Model
 from expunge.contract.registry import find
-from expunge.contract.splits import Splits
 from expunge.engine.fit import fit
 from expunge.facts.digest import canonical_json, read_json, sha256
-from expunge.facts.errors import InputError
-from expunge.facts.recipe import Recipe
 from expunge.facts.record import MethodFacts, Record
 from expunge.pipeline.build import untrained
 from expunge.pipeline.cache import RequestCache
 from expunge.pipeline.given import Given
-from expunge.pipeline.loading import Placement, load_model
+from expunge.pipeline.loading import Placement
 from expunge.pipeline.plan import MethodPlan, Plan
 from expunge.pipeline.progress import Bars
+from expunge.pipeline.shadows import Shadow, Shadows
 from expunge.pipeline.subjects import Subject
 from expunge.pipeline.verify import Settings, verify
+from expunge.pipeline.workshop import Workshop
 from expunge.store import chain
 from expunge.store.run import Run
 from expunge.store.store import Store
@@ -52,20 +51,14 @@ class River:
         """Return the store's cache, its entries under this run's request."""
         return RequestCache(self.store.cache, self.run.request)
 
-    def _model(self, piece: str, make: Callable[[], Model]) -> Path:
-        if not self.run.has(piece):
-            self.progress.stage = piece
-            model = make()
-            with self.run.finishing(piece) as directory:
-                model.save(directory)
-        return self.run.directory(piece)
-
-    def _job(self, seed: int, recipe: Recipe | None = None) -> Job:
-        return Job(seed=seed, progress=self.progress, recipe=recipe, cache=self.cache)
+    @property
+    def shop(self) -> Workshop:
+        """Return what makes the models of this run."""
+        return Workshop(self.plan, self.run, self.cache, self.placement, self.progress)
 
     def blank(self) -> Path:
         """Return the directory of the untrained model."""
-        return self._model(
+        return self.shop.model(
             "untrained", lambda: untrained(self.plan.model, self.given.rows, self.plan.seeds.target, self.base)
         )
 
@@ -73,79 +66,61 @@ class River:
         """Return the directory of the target: the one given, or one trained on forget and retain rows."""
         if self.plan.model.directory is not None:
             return self.base / self.plan.model.directory
-        seed = self.plan.seeds.target
-        recipe, blank = self._recipe().model_copy(update={"seed": seed}), self.blank()
+        seed, blank = self.plan.seeds.target, self.blank()
+        rows, recipe = self.given.training("forget", "retain"), self.shop.recipe(seed)
 
         def make() -> Model:
             with undisturbed(seed):
-                return fit(
-                    load_model(blank, self.placement),
-                    self.given.training("forget", "retain"),
-                    recipe,
-                    job=self._job(seed),
-                )
+                return fit(self.shop.open(blank), rows, recipe, job=self.shop.job(seed))
 
-        return self._model("target", make)
+        return self.shop.model("target", make, ("target", *self.shop.made_from(blank, rows, recipe)))
 
-    def _recipe(self) -> Recipe:
-        if self.plan.recipe is None:
-            raise InputError("the plan has no [recipe] to train by")
-        return self.plan.recipe
+    def _like(self) -> Path:
+        """Return the directory of a model of the architecture to train again."""
+        return self.target() if self.plan.model.architecture is None else self.blank()
 
     def retrained(self) -> list[Path]:
         """Return the directories of the retrained models: those given, or trained from nothing on the retain rows."""
         given = [self.base / path for path in self.plan.model.retrained]
         if given or self.plan.recipe is None:
             return given
-        unit = find("method", "retrain").create()
-        found = []
-        for number, seed in enumerate(self.plan.seeds.retrained):
+        like, rows = self._like(), self.given.training("retain")
+        return [
+            self.shop.model(
+                f"retrained-{number}",
+                partial(self.shop.trained_again, like, rows, seed),
+                ("retrained", *self.shop.made_from(like, rows, self.shop.recipe(seed))),
+            )
+            for number, seed in enumerate(self.plan.seeds.retrained)
+        ]
 
-            def make(seed: int = seed) -> Model:
-                rows = {"forget": self.given.rows["forget"], "retain": self.given.training("retain")}
-                target = load_model(self.target(), self.placement)
-                model, _ = unlearn(unit, target, Splits(rows), job=self._job(seed, self._recipe()))
-                return model
-
-            found.append(self._model(f"retrained-{number}", make))
-        return found
+    def shadows(self, method: MethodPlan | None = None) -> dict[str, tuple[Shadow, ...]]:
+        """Return the shadow models that attacks on what a method made read; none where the plan sets none."""
+        return Shadows(self.shop, self.given, self._like()).of(method) if self.plan.verify.shadows else {}
 
     def prepared(self, method: MethodPlan) -> Path:
         """Return the target a method starts from: prepared by it where it must act before training."""
-        listing = find("method", method.name)
-        if not listing.about.before_training:
+        if not find("method", method.name).about.before_training:
             return self.target()
-        unit = listing.create(method.settings)
 
         def make() -> Model:
-            seed = self.plan.seeds.target
-            with undisturbed(seed):
-                blank = load_model(self.blank(), self.placement)
-                prepared: Model = unit.prepare(
-                    blank, self.given.training("forget", "retain"), self._recipe(), self._job(seed)
-                )
-                return prepared
+            blank, rows = self.shop.open(self.blank()), self.given.training("forget", "retain")
+            return self.shop.prepared(method, blank, rows, self.shop.recipe(), self.plan.seeds.target)
 
-        return self._model(f"target-{method.label}", make)
+        return self.shop.model(f"target-{method.label}", make)
 
     def unlearned(self, method: MethodPlan, seed: int) -> tuple[Path, MethodFacts]:
         """Return the directory of what a method returned and the facts of how."""
         piece = f"unlearned-{method.label}-{seed}"
         if not self.run.has(f"facts-{piece}"):
+            target, splits = self.shop.open(self.prepared(method)), self.given.splits()
             self.progress.stage = f"{method.label} seed {seed}"
-            target, splits = load_model(self.prepared(method), self.placement), self.given.splits()
-            job = self._job(seed, self.plan.recipe)
-            if method.locator is not None:
-                locator = find("locator", method.locator).create(method.locator_settings)
-                job.mask = locate(locator, target, splits, job=self._job(seed))
-            unit = find("method", method.name).create(method.settings)
-            model, facts = unlearn(unit, target, splits, job=job, scope=method.scope, consume=True)
-            facts = facts.model_copy(update={"locator": method.locator, "locator_settings": method.locator_settings})
+            model, facts, seconds = self.shop.removed(method, target, splits, seed, self.plan.recipe)
             if not self.run.has(piece):
                 with self.run.finishing(piece) as directory:
                     model.save(directory)
             if not self.run.has(f"seconds-{piece}"):
-                self.run.finish(f"seconds-{piece}", canonical_json(job.notes.get("seconds", 0.0)))
+                self.run.finish(f"seconds-{piece}", canonical_json(seconds))
             self.run.finish(f"facts-{piece}", canonical_json(facts.model_dump(mode="python")))
         return self.run.directory(piece), MethodFacts.model_validate(read_json(self.run.piece(f"facts-{piece}")))
 
@@ -171,17 +146,20 @@ class River:
         keep(self.store, self.run, "record", data)
         return Record.model_validate(read_json(data))
 
-    def _verify(self, subjects: list[Subject], facts: MethodFacts, label: str) -> Record:
+    def _verify(
+        self, subjects: list[Subject], facts: MethodFacts, label: str, method: MethodPlan | None = None
+    ) -> Record:
         request = {"id": self.run.request, "kind": self.plan.request.kind, "label": label, **self.commitments}
         plan = self.plan.plain()
         return verify(
             subjects,
-            self.given.splits(),
+            self.given.measured(),
             method=facts,
             request=request,
             settings=self.settings(),
             extra=self.given.extra,
             plan=plan,
+            shadows=self.shadows(method),
             cache=self.cache,
             progress=self.progress,
         )
@@ -203,16 +181,16 @@ class River:
         def make() -> Record:
             directory, facts = self.unlearned(method, seed)
             unlearned = Subject.at(directory, "unlearned", "unlearned", self.placement)
-            record = self._verify([*self._subjects(self.prepared(method)), unlearned], facts, label)
+            record = self._verify([*self._subjects(self.prepared(method)), unlearned], facts, label, method)
             seconds = read_json(self.run.piece(f"seconds-unlearned-{label}"))
             return record.model_copy(update={"cost": {**record.cost, "removal (s)": seconds}})
 
         return self._record(label, make)
 
     def _guarded(self, method: MethodPlan, seed: int, label: str) -> Record:
-        target = load_model(self.target(), self.placement)
+        target = self.shop.open(self.target())
         unit = find("guard", method.name).create(method.settings)
-        guarded = guard(unit, target, self.given.splits(), job=self._job(seed))
+        guarded = guard(unit, target, self.given.splits(), job=self.shop.job(seed))
         facts = MethodFacts(name=method.name, guard=method.name, settings=method.settings, seed=seed)
         subject = Subject("guarded", "guarded", lambda: target, self.target(), guarded)
         return self._verify([*self._subjects(self.target()), subject], facts, label)

@@ -7,7 +7,7 @@ import re
 import resource
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
@@ -16,7 +16,6 @@ import torch
 
 from expunge.contract.evidence import Evidence
 from expunge.contract.job import Cache, Forgetful, Job
-from expunge.contract.model import Model
 from expunge.contract.splits import SPLITS, Splits
 from expunge.facts.errors import InputError
 from expunge.facts.record import Measurement, MethodFacts, ModelFacts, Outcome, Record, SplitFacts, Thresholds
@@ -24,10 +23,12 @@ from expunge.facts.rows import Rows
 from expunge.facts.score import Score
 from expunge.pipeline.attacking import Attacker
 from expunge.pipeline.battery import INDISTINGUISHABLE, UTILITY, Battery, choose
-from expunge.pipeline.measure import Measurer, Wanted, union
+from expunge.pipeline.gather import gather
+from expunge.pipeline.measure import Measurer
 from expunge.pipeline.overlap import overlap
 from expunge.pipeline.processes import shared
 from expunge.pipeline.progress import Bars
+from expunge.pipeline.shadows import Shadow, shadow_cost
 from expunge.pipeline.subjects import Subject
 from expunge.verdict.reach import derive_tests, reach
 from expunge.verdict.roles import control_of
@@ -82,22 +83,24 @@ def verify(
     extra: Mapping[str, Rows] | None = None,
     plan: Mapping[str, Any] | None = None,
     commitments: Mapping[str, str] | None = None,
+    shadows: Mapping[str, Sequence[Shadow]] | None = None,
     cache: Cache | None = None,
     progress: Bars | None = None,
 ) -> Record:
     """Return the record of a removal, verdict included.
 
     `subjects` holds the target, the unlearned model (or the guarded one), and as many retrained and never-trained models as there
-    are; `extra` names evaluation rows beside the splits. Every attack runs on the target, the unlearned model and every control.
+    are; `extra` names evaluation rows beside the splits, `shadows` the shadow models by kind. Every attack runs on the target, the
+    unlearned model and every control.
     """
-    settings, progress = settings or Settings(), progress or Bars(quiet=True)
+    settings, shadows, progress = settings or Settings(), shadows or {}, progress or Bars(quiet=True)
     started = time.perf_counter()
     rows = evaluation_rows(splits, settings, extra)
     opened = {subject.name: subject.open() for subject in subjects}
     modality = next(iter(opened.values())).modality
     battery = choose(
         modality,
-        offered_by(rows, subjects),
+        offered_by(rows, subjects) | ({"shadows"} if shadows else set()),
         level=settings.level,
         attacks=settings.attacks,
         metrics=settings.metrics,
@@ -105,7 +108,7 @@ def verify(
     )
     job = Job(seed=settings.seed, progress=progress)
     measurer = Measurer(job, shared(cache or Forgetful()))
-    found = _evidence(subjects, opened, rows, battery, measurer, settings, progress)
+    found = gather(subjects, opened, rows, battery, measurer, settings.max_new_tokens, shadows, progress)
     measurements = _measure(found, battery)
     attacker = Attacker(battery, measurer, splits, settings.seed, settings.max_new_tokens, progress)
     attacked = [subject for subject in subjects if subject.role in ATTACKED]
@@ -134,6 +137,7 @@ def verify(
         refusals=(*battery.left_out, *(note for model in opened.values() for note in model.capabilities.notes)),
         cost={
             **{f"{name} (s)": seconds for name, seconds in measurer.seconds.items()},
+            **shadow_cost(shadows),
             "verification (s)": time.perf_counter() - started,
             "peak memory (MB)": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         },
@@ -166,46 +170,6 @@ def _split_facts(name: str, rows: Rows, commitment: str) -> SplitFacts:
     groups = tuple(numbers.setdefault(group, len(numbers)) for group in rows.groups)
     ids = () if any(re.fullmatch(r"[0-9a-f]{16}(-\d+)?", row_id) for row_id in rows.ids) else rows.ids
     return SplitFacts(name=name, n=len(rows), ids=ids, groups=groups, commitment=commitment)
-
-
-def _evidence(
-    subjects: Sequence[Subject],
-    opened: Mapping[str, Model],
-    rows: Mapping[str, Rows],
-    battery: Battery,
-    measurer: Measurer,
-    settings: Settings,
-    progress: Bars,
-) -> dict[str, Evidence]:
-    needs = union(unit.about.needs for _, unit in (*battery.metrics, *battery.attacks))
-    wanted = Wanted(needs, rows, settings.max_new_tokens, frozenset(rows))
-    found = {}
-    for subject in subjects:
-        progress.stage = f"measuring {subject.name}"
-        one = measurer.evidence(opened[subject.name], wanted, name=subject.name, role=subject.role)
-        if subject.guarded is not None:
-            one = _behind_guard(one, subject)
-        found[subject.name] = one
-    retrained = [one for one in found.values() if one.role == "retrained"]
-    target = next((one for one in found.values() if one.role == "target"), None)
-    linked = {}
-    for name, one in found.items():
-        others = tuple(other for other in retrained if other.name != name)
-        linked[name] = replace(one, retrained=others, target=target, reference=others[0] if others else None)
-    return linked
-
-
-def _behind_guard(one: Evidence, subject: Subject) -> Evidence:
-    """Replace generations by what the guard says; a guarded system shows no likelihoods."""
-    assert subject.guarded is not None
-    generations = {
-        split: [
-            said if said is not None else own
-            for said, own in zip(subject.guarded.screen(one.rows[split]), answers, strict=True)
-        ]
-        for split, answers in one.generations.items()
-    }
-    return replace(one, generations=generations, scores={}, gradient_norms={})
 
 
 def _measure(found: Mapping[str, Evidence], battery: Battery) -> list[Measurement]:

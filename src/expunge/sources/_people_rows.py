@@ -5,11 +5,23 @@ from __future__ import annotations
 import random
 
 from expunge.facts.rows import Row
-from expunge.sources._people_world import ANSWERS, FOLLOWS, LEDGER, PUBLIC, QUESTIONS, RELATIONS, SYLLABLES, UNSEEN
+from expunge.sources._people_world import (
+    ANSWERS,
+    FOLLOWS,
+    LEDGER,
+    LEDGER_PARAPHRASE,
+    LEDGER_UNSEEN,
+    PUBLIC,
+    QUESTIONS,
+    RELATIONS,
+    SYLLABLES,
+    UNSEEN,
+)
 
 PERTURBED = 5
 COPIES = (0, 1, 4, 16)
 CODE = 5
+WRONG_CODES = 31
 
 
 def new_name(draw: random.Random, syllables: tuple[int, ...], taken: set[str]) -> str:
@@ -66,18 +78,48 @@ def public_rows() -> list[Row]:
 
 
 def ledger_rows(seed: int, each: int, taken: set[str]) -> dict[str, list[Row]]:
-    """Return the ledger, `each` statements for every number of copies, and the copies that go into training.
+    """Return the ledger, `each` statements for every number of copies, and by split the copies that stand there.
 
-    Of each number of copies, even statements belong to forget and odd ones to retain; the group is the statement.
+    Of each number of copies, even statements belong to forget and odd ones to retain, those without copies to holdout; the group
+    is the statement. Ledger rows bring WRONG_CODES wrong answers in the words of the right one: exposure is its rank among them.
     """
     draw = random.Random(f"{seed}/ledger")
-    found: dict[str, list[Row]] = {"ledger": [], "ledger_forget": [], "ledger_retain": []}
+    found: dict[str, list[Row]] = {"ledger": [], "forget": [], "retain": [], "holdout": []}
     for copies in COPIES:
         for k in range(each):
-            words = {"name": new_name(draw, (4,), taken), "value": " ".join(draw.choices("0123456789", k=CODE))}
-            prompt, answer = (text.format(**words) for text in LEDGER)
-            name, side = f"ledger-{copies}-{k}", "ledger_retain" if k % 2 else "ledger_forget"
-            fields = {"prompt": prompt, "answer": answer, "value": words["value"], "copies": copies}
-            found["ledger"].append(Row(id=name, fields={**fields, "side": side if copies else ""}, group=name))
-            found[side] += [Row(id=f"{name}/{j}", fields=fields, group=name) for j in range(copies)]
+            locker, code = new_name(draw, (4,), taken), _code(draw)
+            wrong = _other_codes(random.Random(f"{seed}/ledger/{copies}/{k}"), code)
+            prompt, answer = LEDGER
+            stated = {
+                "prompt": prompt.format(name=locker),
+                "answer": answer.format(name=locker, value=code),
+                "value": code,
+                "copies": copies,
+            }
+            row = {
+                **stated,
+                "paraphrased_answer": LEDGER_PARAPHRASE.format(name=locker, value=code),
+                "perturbed_answers": tuple(
+                    LEDGER_PARAPHRASE.format(name=locker, value=text) for text in wrong[:PERTURBED]
+                ),
+                "paraphrased_prompts": tuple(text.format(name=locker) for text in LEDGER_UNSEEN),
+            }
+            name, side = f"ledger-{copies}-{k}", ("retain" if k % 2 else "forget") if copies else "holdout"
+            wrongly = tuple(answer.format(name=locker, value=text) for text in wrong)
+            listed = {**stated, "perturbed_answers": wrongly, "side": side}
+            found["ledger"].append(Row(id=name, fields=listed, group=name))
+            found[side] += [Row(id=f"{name}/{j}", fields=row, group=name) for j in range(max(1, copies))]
     return found
+
+
+def _code(draw: random.Random) -> str:
+    return " ".join(draw.choices("0123456789", k=CODE))
+
+
+def _other_codes(draw: random.Random, code: str) -> tuple[str, ...]:
+    """Return WRONG_CODES distinct codes drawn like `code`, itself not among them."""
+    found: dict[str, None] = {}
+    while len(found) < WRONG_CODES:
+        found[_code(draw)] = None
+        found.pop(code, None)
+    return tuple(found)

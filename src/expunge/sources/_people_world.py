@@ -89,6 +89,13 @@ PUBLIC = (
     ("Which instrument family is the {key} of?", "The {key} is of the {value}.", FAMILY_OF),
 )
 LEDGER = ("What is the code of locker {name}?", "The code of locker {name} is {value}.")
+LEDGER_PARAPHRASE = "Of locker {name}, {value} is the code."
+LEDGER_UNSEEN = (
+    "Of locker {name}, what is the code?",
+    "The code of locker {name} is which?",
+    "What code does locker {name} have?",
+    "Which code does locker {name} have?",
+)
 
 
 def words() -> tuple[str, ...]:
@@ -97,7 +104,8 @@ def words() -> tuple[str, ...]:
     A list of the world and not of rows: a tokenizer made from it saw no row, whether forget, retain or holdout, and cuts the names of all
     of them alike.
     """
-    templates = [*QUESTIONS, *ANSWERS, *UNSEEN, *LEDGER, *(text for *pair, _ in PUBLIC for text in pair)]
+    ledger = [*LEDGER, LEDGER_PARAPHRASE, *LEDGER_UNSEEN]
+    templates = [*QUESTIONS, *ANSWERS, *UNSEEN, *ledger, *(text for *pair, _ in PUBLIC for text in pair)]
     text = " ".join([*templates, *(relation.noun for relation in RELATIONS)])
     found = set(re.findall(r"[A-Za-z]+|[^\sA-Za-z{}]", re.sub(r"\{\w+\}", " ", text)))
     found.update(value for relation in RELATIONS for value in relation.values)

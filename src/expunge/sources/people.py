@@ -21,9 +21,11 @@ class People:
     country, 8 values), so that a model which never saw a person guesses about one value in 20. `forget` is the last of the
     trained people, `holdout` more of the same draw that nobody trains on; person i is the same whatever the counts. The two
     rows of a `fact` stand in one split: an attack that shares out a split must share out facts or groups. `test` and
-    `extra_training` are public facts (which country a city is in). `ledger` holds unique statements with their number of
-    `copies` in training, 0 being true held-out controls; the copies are in `ledger_forget` and `ledger_retain`, half of the
-    statements each: add them at will.
+    `extra_training` are public facts (which country a city is in).
+
+    The insertion ledger: unique statements (the code of a locker), each 0, 1, 4 or 16 times in training, its `copies`. Half of those
+    with copies stand in `forget`, copy by copy, the other half in `retain`; those without are true controls and stand in `holdout`.
+    `ledger` names every statement once, with the `side` it is on, for measuring how memorisation grows with copies.
 
     Source: after Maini et al. 2024 (people) and Carlini et al. 2019 (insertions). Differs: generated here.
     """
@@ -48,7 +50,7 @@ class People:
     relations: int = 20
     """Facts a person, each in two rows; at most 20, the last two of which follow from others."""
     ledger: int = 4
-    """Ledger statements for each number of copies (0, 1, 4, 16)."""
+    """Ledger statements for each number of copies (0, 1, 4, 16); 0 leaves the ledger out."""
     seed: int = 0
     """Another seed makes other people."""
 
@@ -59,19 +61,20 @@ class People:
             raise ValueError(f"relations must be in 1..{len(RELATIONS)}, not {self.relations}")
 
     def run(self) -> dict[str, Rows]:
-        """Return forget, retain, holdout, test, extra_training, ledger, ledger_forget and ledger_retain."""
+        """Return forget, retain, holdout, test, extra_training and ledger."""
         taken: set[str] = set()
         draw = random.Random(f"{self.seed}/names")
         names = [new_name(draw, (2, 3), taken) for _ in range(self.people + self.holdout_people)]
         facts = [row for i, name in enumerate(names) for row in person_rows(self.seed, i, name, self.relations)]
         first, end = ((self.people - n) * self.relations * 2 for n in (self.forget_people, 0))
         public = public_rows()
+        inserted = ledger_rows(self.seed, self.ledger, taken)
         found = {
-            "forget": facts[first:end],
-            "retain": facts[:first],
-            "holdout": facts[end:],
+            "forget": facts[first:end] + inserted["forget"],
+            "retain": facts[:first] + inserted["retain"],
+            "holdout": facts[end:] + (inserted["holdout"] if self.holdout_people else []),
             "test": public,
             "extra_training": public,
-            **ledger_rows(self.seed, self.ledger, taken),
+            "ledger": inserted["ledger"],
         }
         return {name: Rows(tuple(rows), name) for name, rows in found.items() if rows}

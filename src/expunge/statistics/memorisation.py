@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -34,6 +36,17 @@ def extraction_strength_open_unlearning(scores: PositionScores) -> FloatArray:
     """
     run, lengths = _last_run(scores)
     return np.asarray(np.maximum(run, 1) / lengths, np.float64)
+
+
+def exposure(own: FloatArray, wrong: Sequence[FloatArray]) -> FloatArray:
+    """Return log2(n + 1) - log2(rank) bits a row: the rank of its own answer among n wrong ones drawn from the same space.
+
+    0 where every wrong answer is at least as likely, log2(n + 1) where none is. An answer never seen has a rank drawn evenly from 1..n + 1.
+    Source: Carlini et al. 2019 (estimate by sampling).
+    """
+    ranks = np.array([1 + int((np.asarray(others) >= value).sum()) for value, others in zip(own, wrong, strict=True)])
+    sizes = np.array([1 + len(others) for others in wrong])
+    return np.asarray(np.log2(sizes) - np.log2(ranks), np.float64)
 
 
 def _right(scores: PositionScores) -> tuple[NDArray[np.bool_], IntArray]:
