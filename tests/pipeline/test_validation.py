@@ -45,6 +45,19 @@ def test_whole_groups_of_retain_rows_and_nothing_else() -> None:
     assert validation_request(GIVEN, NONE, 1).splits.rows["forget"].ids == gone.ids
 
 
+def test_a_copy_of_a_reported_row_is_not_fresh() -> None:
+    """Fails if rows are told apart by id: utility would be read on a statement that the plan's run measures under another id."""
+    copies = [Row(id=f"copy{i}", fields={"prompt": "locker?", "answer": "7"}, group="locker") for i in range(4)]
+    retain = Rows((*GIVEN.rows["retain"], *copies), "retain")
+    given = Given(rows={"forget": people("f", 1), "retain": retain})
+    found = next(
+        found
+        for found in (validation_request(given, Rows((copies[0],)), seed) for seed in range(9))
+        if "locker" not in found.splits.rows["forget"].groups
+    )
+    assert not {row.id for row in found.utility} & {row.id for row in copies}
+
+
 def test_a_class_for_a_class() -> None:
     """The plan forgets class 3: another whole class is drawn. Fails if rows of all classes are drawn: another problem altogether."""
     rows = [Row(id=f"d{i}", fields={"features": [float(i)], "label": np.int64(i % 5)}) for i in range(50)]

@@ -78,10 +78,10 @@ def validation_request(given: Given, reported: Rows, seed: int) -> Validation:
             f"{len(retain)} retain rows are too few to draw a second request of {len(gone)} from",
             do="give the source more retain rows",
         )
-    seen = set(reported.ids)
-    fresh = Rows(tuple(row for row in kept if row.id not in seen), "retain")
+    seen = {row.content() for row in reported}
+    fresh = Rows(tuple(row for row in kept if row.content() not in seen), "retain")
     utility = fresh if len(fresh) else kept
-    count = sum(row.id in seen for row in (*gone, *utility))
+    count = sum(row.content() in seen for row in (*gone, *utility))
     return Validation(Splits.of(forget=gone, retain=kept), utility, given.beside, count)
 
 
