@@ -71,3 +71,14 @@ def test_unknown_names_are_refused(
         check_battery(level, attacks, metrics)
     with pytest.raises(InputError, match=wanted):
         choose("text", ALL, level=level, attacks=attacks, metrics=metrics)
+
+
+def test_holdout_rows_are_attacked_only_where_they_are_the_control() -> None:
+    """Fails if attacks go over rows that no verdict reads (twice the cost beside retrained models), or a plan's own setting is overruled."""
+    for controlled in (False, True):
+        chosen = dict(choose("text", ALL, attacks=["relearning", "loss"], controlled=controlled).attacks)
+        assert chosen["relearning"].item_control is not controlled
+    asked = choose(
+        "text", ALL, attacks=["relearning"], settings={"relearning": {"item_control": True}}, controlled=True
+    )
+    assert asked.attacks[0][1].item_control

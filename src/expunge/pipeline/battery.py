@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from expunge.contract.about import BATTERIES
-from expunge.contract.registry import Listing, find, units
+from expunge.contract.registry import Listing, find, settings_of, units
 from expunge.facts.errors import InputError, nearest
 
 UTILITY: Mapping[str, tuple[str, ...]] = {
@@ -64,11 +64,13 @@ def choose(
     attacks: Sequence[str] | None = None,
     metrics: Sequence[str] | None = None,
     settings: Mapping[str, Mapping[str, Any]] | None = None,
+    controlled: bool = False,
 ) -> Battery:
     """Return the battery of a level for a modality; `offered` names the splits, models and shadows that there are.
 
     Units asked for by name are kept even where something they need is missing: they come out unscored with the reason,
-    and block the rung. Those that a level would bring are left out then, and named.
+    and block the rung. Those that a level would bring are left out then, and named. Where a retrained or never-trained model is
+    the control (`controlled`), attacks leave the holdout rows alone unless a setting says otherwise: no verdict reads them then.
     """
     check_battery(level, attacks, metrics)
     settings, left_out = settings or {}, []
@@ -83,7 +85,8 @@ def choose(
             if reason:
                 left_out.append(f"attack {listing.name} left out of the battery: {reason}")
                 continue
-        chosen_attacks.append((listing.name, listing.create(settings.get(listing.name))))
+        spared = {"item_control": False} if controlled and "item_control" in settings_of(listing.create()) else {}
+        chosen_attacks.append((listing.name, listing.create({**spared, **settings.get(listing.name, {})})))
     chosen_metrics = []
     for listing in [find("metric", name) for name in metrics] if metrics is not None else units("metric").values():
         if metrics is None and (modality not in listing.about.modalities or _missing(listing, offered)):

@@ -105,6 +105,7 @@ def verify(
         attacks=settings.attacks,
         metrics=settings.metrics,
         settings=settings.unit_settings,
+        controlled=any(subject.role in ("retrained", "never_trained") for subject in subjects),
     )
     job = Job(seed=settings.seed, progress=progress)
     measurer = Measurer(job, shared(cache or Forgetful()))
