@@ -8,15 +8,20 @@ from typing import Any
 
 import pytest
 
+from expunge.contract.about import About
 from expunge.contract.units import BenchmarkPlan
 from expunge.facts.claim import Claim
+from expunge.facts.digest import canonical_json
 from expunge.facts.errors import InputError
-from expunge.facts.record import Measurement, MethodFacts, ModelFacts, Record
+from expunge.facts.record import Measurement, MethodFacts, ModelFacts, Outcome, Record, SplitFacts
+from expunge.facts.rows import Row, Rows
 from expunge.facts.score import Score, unscored
-from expunge.pipeline.benchmark import benchmark_plan, check_benchmark, table, write_table
+from expunge.pipeline.benchmark import benchmark_plan, check_benchmark, hours, notes, table, value_of, write_table
+from expunge.store.store import Store
 
 PROTOCOL = BenchmarkPlan(
     source="people",
+    methods=("npo", "ascent"),
     metrics=("probability", "rouge"),
     attacks=("loss",),
     controls=("retrained",),
@@ -38,6 +43,8 @@ PROTOCOL = BenchmarkPlan(
         ({"attacks": ("los",)}, "no attack named 'los'"),
         ({"columns": ("accuracy:forget",)}, "the column 'accuracy:forget' is not METRIC:SPLIT"),
         ({"columns": ("probability",)}, "the column 'probability' is not METRIC:SPLIT"),
+        ({"columns": ("loss:forget",)}, "the column 'loss:forget' is not .* nor ATTACK:auc or ATTACK:success"),
+        ({"columns": ("zlib:auc",)}, "the column 'zlib:auc' is not"),
     ],
 )
 def test_a_protocol_with_a_typing_error_is_refused(change: dict[str, Any], wanted: str) -> None:
@@ -58,6 +65,71 @@ def test_every_method_runs_under_every_seed() -> None:
     assert (plan.verify.metrics, plan.verify.attacks) == (("probability", "rouge"), ("loss",))
     with pytest.raises(InputError, match="no method named 'ascend'"):
         benchmark_plan("b", PROTOCOL, ["ascend"], seeds=[0], retrained=[7])
+
+
+def test_settings_reach_the_method_they_name() -> None:
+    """Fails if settings of a method behind a locator reach the bare method, or one method's reach all."""
+    protocol = replace(PROTOCOL, method_settings={"random_label+saliency": {"epochs": 7}, "ascent": {"lr": 0.5}})
+    plan = benchmark_plan(
+        "b", protocol, ["ascent", "random_label", "random_label+saliency", "npo"], seeds=[0], retrained=[7]
+    )
+    assert [method.settings for method in plan.method] == [{"lr": 0.5}, {}, {"epochs": 7}, {}]
+    with pytest.raises(InputError, match="'epoch'"):
+        benchmark_plan("b", replace(PROTOCOL, method_settings={"npo": {"epoch": 7}}), ["npo"], seeds=[0], retrained=[7])
+
+
+def test_verification_settings_reach_the_plan() -> None:
+    """Fails if a protocol's retain rows or new tokens are dropped, or the plan's own defaults are not used without them."""
+    given = replace(PROTOCOL, settings={**PROTOCOL.settings, "retain_rows": 30, "max_new_tokens": 9})
+    plans = [benchmark_plan("b", one, ["npo"], seeds=[0], retrained=[7]) for one in (given, PROTOCOL)]
+    assert [(plan.verify.retain_rows, plan.verify.max_new_tokens) for plan in plans] == [(30, 9), (400, 64)]
+
+
+def attacked(attack: str, **change: Any) -> Outcome:
+    return Outcome(attack=attack, **({"model": "unlearned", "kind": "member"} | change))
+
+
+def test_columns_of_attacks() -> None:
+    """Fails if the AUC is turned round, ties count whole, the target's outcome is read, or an unscored outcome gets a number.
+
+    Forget 3, 1 against holdout 1, 0: 3 beats both, 1 ties one and beats one, so 3.5 of 4.
+    """
+    one = record("npo", 0, 0.1).model_copy(
+        update={
+            "outcomes": (
+                attacked("loss", model="target", forget=(9.0,), holdout=(1.0,)),
+                attacked("loss", forget=(3.0, 1.0), holdout=(1.0, 0.0)),
+                attacked("rmia", unscored="no retrained models"),
+                attacked("relearning", kind="success", forget=(1.0, 0.0, 0.5), item_control=(1.0, 1.0)),
+            )
+        }
+    )
+    found = [value_of(one, "unlearned", column) for column in ("loss:auc", "rmia:auc", "relearning:success")]
+    assert found == [0.875, None, 0.5]
+    assert value_of(one, "unlearned", "loss:success") is None
+    assert value_of(one, "target", "loss:auc") == 1.0
+
+
+def test_notes_say_what_is_not_a_default() -> None:
+    """Fails if settings of the protocol, its notes, rows measured or seconds are left out, or anchors get seconds."""
+    protocol = replace(PROTOCOL, notes=("A note.",), method_settings={"ascent": {"lr": 0.5, "epochs": 2}})
+    plan = benchmark_plan("b", protocol, ["npo", "ascent"], seeds=[0], retrained=[7])
+    facts = {"splits": (SplitFacts(name="forget", n=12),), "cost": {"removal (s)": 2.0}}
+    one = record("npo", 0, 0.1).model_copy(update=facts)
+    two = record("npo", 1, 0.1).model_copy(update={"cost": {"removal (s)": 5.0}})
+    about = About(
+        needs=(), modalities=("text",), claim="It forgets.", paper="", link="", year=2024, differs=("Small.",)
+    )
+    assert notes(about, protocol, plan, [one, two, record("do_nothing", 0, 0.9)]) == [
+        "It forgets.",
+        "",
+        "- Small.",
+        "- A note.",
+        "- Settings other than the methods' defaults: ascent lr=0.5, epochs=2.",
+        "",
+        "target 0.00M parameters; rows measured: forget 12.",
+        "Mean seconds of a removal: npo 3.5.",
+    ]
 
 
 def record(label: str, seed: int, value: float | None) -> Record:
@@ -96,3 +168,17 @@ def test_cells_are_mean_and_range_over_seeds(tmp_path: Path) -> None:
     text = (tmp_path / "deep" / "table.md").read_text().splitlines()
     assert text[0] == "# T"
     assert text[-3].startswith("| npo | 2 | 0.25 [0.1, 0.4] | behavioural \\| not_shown |")
+
+
+def test_hours_are_those_of_every_call(tmp_path: Path) -> None:
+    """Training 1 h, two removals 0.5 h, two verifications 0.25 h. Fails if only the last call counts, or a removal counts as training."""
+    with Store.open(tmp_path / "store") as store:
+        store.open_request("r", Rows((Row(id="a", fields={"prompt": "p", "answer": "a"}),)))
+        with store.run("one", "r", plan=b"{}") as run:
+            for name, seconds in (("target", 3600), ("unlearned-npo-0", 1500), ("unlearned-npo-1", 300)):
+                run.finish(f"seconds-{name}", canonical_json(float(seconds)))
+            run.finish("record-npo-0", b"{}")
+            judged = Record(request={}, method=MethodFacts(name="npo"), models=(), cost={"verification (s)": 450.0})
+            assert hours(run, [judged, judged]) == (
+                "1.75 hours in all: training models 1.00, removals 0.50, measuring and attacking 0.25."
+            )

@@ -65,6 +65,20 @@ def test_made_up_file(tmp_path: Path) -> None:
     assert type(found["forget"][0]["label"]) is int
 
 
+def test_a_sample_of_rows(tmp_path: Path) -> None:
+    """Fails if a sample is read as a share, if rows come twice, if the seed does not draw them, or too large a one is cut short."""
+    path = str(made_up(tmp_path / "m.npz"))
+    drawn = [Mnist(data=path, forget="sample=7", holdout=0.0, seed=seed).run() for seed in (0, 0, 1)]
+    assert [len(set(found["forget"].ids)) for found in drawn] == [7, 7, 7]
+    assert [len(found["retain"]) for found in drawn] == [33, 33, 33]
+    assert drawn[0]["forget"].ids == drawn[1]["forget"].ids != drawn[2]["forget"].ids
+    for number in ("0", "41"):
+        with pytest.raises(InputError, match="the number of rows must lie between 1 and 40"):
+            Mnist(data=path, forget=f"sample={number}").run()
+    with pytest.raises(InputError, match="'0.1' is not a number"):
+        Mnist(data=path, forget="sample=0.1").run()
+
+
 def test_bad_files_are_refused(tmp_path: Path) -> None:
     """Fails if a missing array, another shape or a pickled array is read; np.load's own refusal of pickles must show."""
     with pytest.raises(InputError, match=r"gone\.npz is not a readable npz file: .*No such file"):

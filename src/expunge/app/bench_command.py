@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from expunge.app import options as opt
-
-METHODS = "ascent,grad_diff,npo,simnpo,rmu,task_vector,finetune"
 
 
 def add_to(app: typer.Typer) -> None:
@@ -20,8 +17,11 @@ def add_to(app: typer.Typer) -> None:
 
 def bench(
     name: Annotated[str, typer.Argument(help="A benchmark; see expunge units --kind benchmark.")],
-    data: Annotated[Path, typer.Option("--data", help="Folder of the benchmark's data.")],
-    methods: Annotated[str, typer.Option("--methods", help="Methods, comma between; name+locator composes.")] = METHODS,
+    data: Annotated[Path, typer.Option("--data", help="File or folder of the benchmark's data.")],
+    methods: Annotated[
+        str | None,
+        typer.Option("--methods", help="Methods, comma between; name+locator composes; default: the benchmark's own."),
+    ] = None,
     seeds: Annotated[str, typer.Option("--seeds", help="Method seeds, comma between.")] = "0,1,2",
     retrained: Annotated[str, typer.Option("--retrained-seeds", help="One retrained model a seed.")] = "101,102,103",
     settings: opt.Set = None,
@@ -35,14 +35,15 @@ def bench(
 ) -> None:
     """Train target and retrained models, run every method and seed, verify and attack, write a table and a page; resumes."""
     from expunge.contract.registry import find
-    from expunge.pipeline.benchmark import benchmark_plan, table, write_table
+    from expunge.facts.digest import canonical_json
+    from expunge.pipeline.benchmark import benchmark_plan, hours, notes, table, write_table
 
     unit = find("benchmark", name).create(opt.read_settings(settings))
     protocol = unit.run(data)
     plan = benchmark_plan(
         name,
         protocol,
-        opt.read_names(methods) or (),
+        opt.read_names(methods) or protocol.methods,
         seeds=opt.read_seeds(seeds),
         retrained=opt.read_seeds(retrained),
     )
@@ -52,17 +53,16 @@ def bench(
     from expunge.store.store import Store
 
     check_plan_ready(plan, Path.cwd())
-    started = time.monotonic()
     run_id = f"bench-{name}-{plan.digest()[:8]}"
     placement = opt.placement(device, dtype, threads)
     with Store.open(out / "store") as store:
         records = run_plan(plan, store, run_id=run_id, base=Path.cwd(), placement=placement, progress=opt.bars(quiet))
+        with store.run(run_id, plan.request.id, plan=canonical_json(plan.plain())) as run:
+            took = hours(run, records)
     rows = table(records, protocol.columns)
-    spent = time.monotonic() - started
-    sizes = ", ".join(f"{model.name} {model.parameters / 1e6:.2f}M parameters" for model in records[0].models[:1])
-    departures = [f"- {text}" for text in unit.about.differs]
-    notes = [unit.about.claim, "", *departures, "", f"{sizes}; {spent / 3600:.2f} hours in this call."]
-    write_table(rows, out / "table.md", f"{name} ({run_id})", notes)
-    write(out / "report.html", records, title=f"Benchmark {name}")
+    lines = [*notes(unit.about, protocol, plan, records), "", took]
+    title = " ".join((name, *(settings or ())))
+    write_table(rows, out / "table.md", f"{title} ({run_id})", lines)
+    write(out / "report.html", records, title=f"Benchmark {title}")
     typer.echo((out / "table.md").read_text())
     typer.echo(f"page: {out / 'report.html'}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -109,14 +109,21 @@ class Attack(Protocol):
 
 @dataclass(frozen=True)
 class BenchmarkPlan:
-    """What a benchmark fixes: units by name (checked at registration), controls, and the columns of its table."""
+    """What a benchmark fixes: units by name (checked at registration), controls, and the columns of its table.
+
+    A column is METRIC:SPLIT, ATTACK:auc (forget against holdout rows) or ATTACK:success. `methods` run where the user names none;
+    `method_settings` has, by the same names, what differs from a method's defaults, and `notes` what the table must say.
+    """
 
     source: str
+    methods: tuple[str, ...]
     metrics: tuple[str, ...]
     attacks: tuple[str, ...]
     controls: tuple[str, ...]
     columns: tuple[str, ...]
     settings: Mapping[str, Any]
+    method_settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 class Benchmark(Protocol):
@@ -125,4 +132,4 @@ class Benchmark(Protocol):
     about: About
 
     def run(self, data: Path) -> BenchmarkPlan:
-        """Return the protocol over a data directory."""
+        """Return the protocol over its data: a file or a folder, as the benchmark says."""

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean
 
+from expunge.contract.about import About
 from expunge.contract.registry import find
 from expunge.contract.units import BenchmarkPlan
+from expunge.facts.digest import read_json
 from expunge.facts.errors import InputError
 from expunge.facts.record import Record
 from expunge.pipeline.plan import Plan, check_plan
+from expunge.statistics.auc import auc
+from expunge.store.run import Run
+
+KINDS: Mapping[str, str] = {"auc": "member", "success": "success"}
+"""What a column may show of an attack, and the kind of outcome that has it."""
 
 
 def check_benchmark(protocol: BenchmarkPlan) -> None:
@@ -21,9 +28,11 @@ def check_benchmark(protocol: BenchmarkPlan) -> None:
     for attack in protocol.attacks:
         find("attack", attack)
     for column in protocol.columns:
-        metric, _, split = column.partition(":")
-        if metric not in protocol.metrics or not split:
-            raise InputError(f"the column {column!r} is not METRIC:SPLIT of one of the protocol's metrics")
+        name, _, part = column.partition(":")
+        if not (name in protocol.metrics and part) and not (name in protocol.attacks and part in KINDS):
+            raise InputError(
+                f"the column {column!r} is not METRIC:SPLIT of one of the protocol's metrics, nor ATTACK:auc or ATTACK:success"
+            )
 
 
 def benchmark_plan(
@@ -35,7 +44,14 @@ def benchmark_plan(
     listed = []
     for method in methods:
         base, _, locator = method.partition("+")
-        listed.append({"name": base, "seeds": list(seeds), **({"locator": locator} if locator else {})})
+        listed.append(
+            {
+                "name": base,
+                "seeds": list(seeds),
+                "settings": dict(protocol.method_settings.get(method, {})),
+                **({"locator": locator} if locator else {}),
+            }
+        )
     return check_plan(
         {
             "request": {"id": f"bench-{name}", "source": protocol.source, "settings": dict(settings["source"])},
@@ -45,7 +61,7 @@ def benchmark_plan(
             "verify": {
                 "metrics": list(protocol.metrics),
                 "attacks": list(protocol.attacks),
-                "max_new_tokens": settings.get("max_new_tokens", 64),
+                **{name: settings[name] for name in ("max_new_tokens", "retain_rows") if name in settings},
             },
             "seeds": {"retrained": list(retrained)},
         },
@@ -54,12 +70,60 @@ def benchmark_plan(
 
 
 def value_of(record: Record, model: str, column: str) -> float | None:
-    """Return one table cell, METRIC:SPLIT of one model; None where it is unscored or was not measured."""
-    metric, _, split = column.partition(":")
+    """Return one table cell (see BenchmarkPlan) of one model; None where it is unscored or was not measured."""
+    name, _, part = column.partition(":")
     for found in record.measurements:
-        if (found.metric, found.model, found.split) == (metric, model, split):
+        if (found.metric, found.model, found.split) == (name, model, part):
             return found.score.value
+    for outcome in record.outcomes:
+        if (outcome.attack, outcome.model, outcome.kind) == (name, model, KINDS.get(part)) and outcome.forget:
+            return auc(outcome.forget, outcome.holdout) if part == "auc" else mean(outcome.forget)
     return None
+
+
+def notes(about: About, protocol: BenchmarkPlan, plan: Plan, records: Sequence[Record]) -> list[str]:
+    """Return what stands above the table: the claim looked at, departures, settings that are not the defaults, sizes, seconds."""
+    first = records[0]
+    model = first.models[0]
+    sizes = ", ".join(f"{split.name} {split.n}" for split in first.splits)
+    changed = [
+        f"{method.label} " + ", ".join(f"{name}={value}" for name, value in method.settings.items())
+        for method in plan.method
+        if method.settings
+    ]
+    spent: dict[str, list[float]] = {}
+    for record in records:
+        if "removal (s)" in record.cost:
+            spent.setdefault(_label(record), []).append(record.cost["removal (s)"])
+    seconds = ", ".join(f"{label} {mean(each):.3g}" for label, each in spent.items())
+    return [
+        about.claim,
+        "",
+        *(f"- {text}" for text in (*about.differs, *protocol.notes)),
+        *([f"- Settings other than the methods' defaults: {'; '.join(changed)}."] if changed else []),
+        "",
+        f"{model.name} {model.parameters / 1e6:.2f}M parameters; rows measured: {sizes}.",
+        *([f"Mean seconds of a removal: {seconds}."] if seconds else []),
+    ]
+
+
+def _label(record: Record) -> str:
+    """Return what a table calls a record, without its seed."""
+    return str(record.request["label"]).removesuffix(f"-{record.method.seed}")
+
+
+def hours(run: Run, records: Sequence[Record]) -> str:
+    """Return what a run took, over all its calls: training its models, removals, and measuring and attacking."""
+    seconds = {name: float(read_json(run.piece(name))) for name in run.finished() if name.startswith("seconds-")}
+    removing = sum(value for name, value in seconds.items() if name.startswith("seconds-unlearned-"))
+    judging = sum(record.cost["verification (s)"] for record in records)
+    parts = {
+        "training models": sum(seconds.values()) - removing,
+        "removals": removing,
+        "measuring and attacking": judging,
+    }
+    each = ", ".join(f"{name} {value / 3600:.2f}" for name, value in parts.items())
+    return f"{sum(parts.values()) / 3600:.2f} hours in all: {each}."
 
 
 def table(records: Sequence[Record], columns: Sequence[str]) -> list[list[str]]:
@@ -72,8 +136,7 @@ def table(records: Sequence[Record], columns: Sequence[str]) -> list[list[str]]:
             rows.append([model.name, "-", *cells, "-"])
     by_label: dict[str, list[Record]] = {}
     for record in records:
-        label = str(record.request["label"]).removesuffix(f"-{record.method.seed}")
-        by_label.setdefault(label, []).append(record)
+        by_label.setdefault(_label(record), []).append(record)
     for label, found in by_label.items():
         cells = [_cell([value_of(record, "unlearned", column) for record in found]) for column in columns]
         claims = sorted({record.claim.headline for record in found if record.claim is not None})

@@ -44,7 +44,7 @@ def image_rows(images: Images, labels: Labels, clean: Labels, name: str) -> list
 
 
 def _asked(rows: Sequence[Row], forget: str, draw: np.random.Generator) -> list[int]:
-    """Indices of the rows that `class=3`, `random=0.1` or `ids=digits-17,digits-30` asks for, in random order."""
+    """Indices of the rows that `class=3`, `random=0.1`, `sample=150` or `ids=digits-17,digits-30` asks for, in random order."""
     mode, _, value = forget.partition("=")
     order = draw.permutation(len(rows)).tolist()
     try:
@@ -56,6 +56,10 @@ def _asked(rows: Sequence[Row], forget: str, draw: np.random.Generator) -> list[
             if not 0 < share < 1:
                 raise InputError(f"forget={forget!r}: the share must lie between 0 and 1")
             found = order[: round(share * len(rows))]
+        elif mode == "sample":
+            if not 0 < int(value) <= len(rows):
+                raise InputError(f"forget={forget!r}: the number of rows must lie between 1 and {len(rows)}")
+            found = order[: int(value)]
         elif mode == "ids":
             place = {row.id: i for i, row in enumerate(rows)}
             ids = [part.strip() for part in value.split(",") if part.strip()]
@@ -66,9 +70,13 @@ def _asked(rows: Sequence[Row], forget: str, draw: np.random.Generator) -> list[
                 )
             found = [place[one] for one in dict.fromkeys(ids)]
         else:
-            raise InputError(f"forget={forget!r} is not understood", do="use class=3, random=0.1 or ids=ID,ID")
+            raise InputError(
+                f"forget={forget!r} is not understood", do="use class=3, random=0.1, sample=150 or ids=ID,ID"
+            )
     except ValueError as error:
-        raise InputError(f"forget={forget!r}: {value!r} is not a number", do="use class=3 or random=0.1") from error
+        raise InputError(
+            f"forget={forget!r}: {value!r} is not a number", do="use class=3, random=0.1 or sample=150"
+        ) from error
     if not found:
         raise InputError(f"forget={forget!r} asks for no row", do="use a class that is there, or a larger share")
     return found

@@ -32,7 +32,7 @@ class Digits:
     )
 
     forget: str = "class=3"
-    """Rows to forget: class=3, random=0.1 (of the training rows) or ids=digits-17,digits-30."""
+    """Rows to forget: class=3, random=0.1 (of the training rows), sample=150 (rows) or ids=digits-17,digits-30."""
     holdout: float = 0.5
     """Holdout rows a forget row, with the same labels, taken out of training; a class is shared out between the two."""
     test: float = 0.2

@@ -40,7 +40,7 @@ class Mnist:
     data: str = ""
     """Path of mnist.npz."""
     forget: str = "class=3"
-    """Rows to forget: class=3, random=0.1 (of the training rows) or ids=mnist-17,mnist-30."""
+    """Rows to forget: class=3, random=0.1 (of the training rows), sample=150 (rows) or ids=mnist-17,mnist-30."""
     holdout: float = 0.5
     """Holdout rows a forget row, with the same labels, taken out of training; a class is shared out between the two."""
     train_rows: int = 0

@@ -1,0 +1,135 @@
+"""The MNIST protocol as a plan: three requests, the rows they draw, and a table of a small run."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from expunge.app.command import main
+from expunge.benchmarks.mnist import MnistBenchmark
+from expunge.facts.errors import InputError
+from expunge.pipeline.benchmark import benchmark_plan, check_benchmark
+from expunge.pipeline.plan import Plan
+from expunge.sources.mnist import Mnist
+
+METHODS = ("retrain", "ssd", "random_label+saliency", "l1_sparse", "scrub", "ascent", "finetune")
+
+
+def made_up(path: Path, rows: int = 400) -> Path:
+    """An npz of MNIST's shape: class c is a bright square at a place of its own, with noise around it."""
+    draw = np.random.default_rng(0)
+
+    def part(n: int) -> tuple[np.ndarray, np.ndarray]:
+        labels = (np.arange(n) % 10).astype(np.uint8)
+        images = draw.integers(0, 60, (n, 28, 28), dtype=np.uint8)
+        for image, label in zip(images, labels, strict=True):
+            image[5 * (label // 3) : 5 * (label // 3) + 5, 8 * (label % 3) : 8 * (label % 3) + 8] = 255
+        return images, labels
+
+    (x_train, y_train), (x_test, y_test) = part(rows), part(30)
+    np.savez(path, x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
+    return path
+
+
+def planned(unit: MnistBenchmark, data: Path, *methods: str) -> Plan:
+    protocol = unit.run(data)
+    check_benchmark(protocol)
+    return benchmark_plan("mnist", protocol, methods or protocol.methods, seeds=(0, 1, 2), retrained=(101, 102, 103))
+
+
+def test_each_request_has_its_own_rows_and_training(tmp_path: Path) -> None:
+    """Fails if labels are made noisy where a class goes, if random rows go on clean labels, or a file in a folder is not found."""
+    data = made_up(tmp_path / "mnist.npz")
+    one = planned(MnistBenchmark(), tmp_path)
+    other = planned(MnistBenchmark(forget="random=0.1"), data)
+    assert one.request.settings == other.request.settings | {
+        "forget": "class=8", "label_noise": 0.0, "holdout": 0.5, "train_rows": 15000,
+    }  # fmt: skip
+    assert (other.request.settings["label_noise"], other.request.settings["train_rows"]) == (0.2, 3000)
+    assert one.recipe is not None
+    assert other.recipe is not None
+    assert (one.recipe.epochs, one.recipe.stop_loss, other.recipe.epochs, other.recipe.stop_loss) == (4, None, 30, 0.02)
+    assert tuple(method.label for method in one.method) == METHODS
+    assert {method.seeds for method in one.method} == {(0, 1, 2)}
+    assert "accuracy:test_forget" in MnistBenchmark().run(data).columns
+    assert "accuracy:test_forget" not in MnistBenchmark(forget="sample=5").run(data).columns
+
+
+def test_a_sample_is_so_many_rows(tmp_path: Path) -> None:
+    """Fails if the seed does not reach the source, or a sample gets the holdout, noise or training of another case."""
+    data = made_up(tmp_path / "m.npz")
+
+    def ids(seed: int) -> tuple[str, ...]:
+        plan = planned(MnistBenchmark(forget="sample=30", train_rows=200, seed=seed), data)
+        found = Mnist(**plan.request.settings).run()
+        assert [len(found[name]) for name in ("forget", "holdout", "retain")] == [30, 60, 110]
+        assert sum("clean_label" in row.fields for name in ("forget", "retain", "holdout") for row in found[name]) == 40
+        return found["forget"].ids
+
+    assert ids(1) == ids(1)
+    assert ids(1) != ids(2)
+    one, named = (planned(MnistBenchmark(forget=word), data) for word in ("sample=30", "ids=mnist-7"))
+    assert named.request.settings == one.request.settings | {"forget": "ids=mnist-7"}
+    assert named.recipe == one.recipe
+
+
+def test_missing_data_is_refused(tmp_path: Path) -> None:
+    """Fails if a file that is not there is found out only when rows are read."""
+    with pytest.raises(InputError, match=r"there is no file .*nowhere"):
+        MnistBenchmark().run(tmp_path / "nowhere")
+
+
+def test_settings_of_methods_are_those_of_the_case(tmp_path: Path) -> None:
+    """Fails if a method that passes over all retain rows keeps the ten passes that suit 1,000 digits, or a class's settings reach rows."""
+    data = made_up(tmp_path / "m.npz")
+    epochs = {
+        word: {
+            method.name: method.settings.get("epochs") for method in planned(MnistBenchmark(forget=word), data).method
+        }
+        for word in ("class=8", "random=0.1")
+    }
+    assert [epochs["class=8"][name] for name in ("finetune", "l1_sparse", "scrub")] == [2, 2, 2]
+    assert set(epochs["random=0.1"].values()) == {None}
+
+
+def test_a_small_run_gives_the_known_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails if columns of attacks are not filled, test_forget is lost, or a row stands beside another model's numbers.
+
+    Squares at ten places: target reads them all, a retrained model never answers 8, and closes the gap by definition.
+    """
+    data, sets = made_up(tmp_path / "m.npz"), ("train_rows=400", "epochs=12", "width=4", "depth=2")
+    chosen = ("--methods", "retrain", "--seeds", "0", "--retrained-seeds", "101", "--quiet")
+    words = [*chosen, "--data", str(data), "--out", str(tmp_path / "out"), *(w for s in sets for w in ("--set", s))]
+    monkeypatch.setattr("sys.argv", ["expunge", "bench", "mnist", *words])
+    with contextlib.suppress(SystemExit):
+        main()
+    text = (tmp_path / "out" / "table.md").read_text()
+    assert text.startswith("# mnist train_rows=400 epochs=12 width=4 depth=2 (bench-mnist-")
+    assert "rows measured: forget 27, retain 360, holdout 13, test 27, test_forget 3." in text
+    head, _, *body = [[cell.strip() for cell in line[1:-1].split("|")] for line in text.splitlines() if line[:1] == "|"]
+    rows = {row[0]: dict(zip(head, row, strict=True)) for row in body}
+    assert list(rows) == ["target", "retrained-0", "untrained", "do_nothing", "retrain"]
+    for name, forget in (("target", "1"), ("retrained-0", "0"), ("retrain", "0")):
+        assert [rows[name][f"accuracy {split}"] for split in ("forget", "test_forget")] == [forget, forget], name
+        assert rows[name]["accuracy test"] == "1"
+    assert float(rows["do_nothing"]["gap_closed forget"]) == 0
+    assert float(rows["retrain"]["gap_closed forget"]) == pytest.approx(1, abs=0.1)
+    for attack in ("loss auc", "reference auc", "gradient_norm auc", "rmia auc"):
+        assert 0 <= float(rows["retrain"][attack]) <= 1
+    assert float(rows["target"]["quantisation success"]) == 1
+    assert "Benchmark mnist train_rows=400" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_the_real_file(shared_data: Path) -> None:
+    """Fails if a class is not shared out two to one, or the random tenth is taken of other rows than those used."""
+    data = shared_data / "mnist"
+    found = Mnist(**planned(MnistBenchmark(), data).request.settings).run()
+    assert [len(found[name]) for name in ("forget", "retain", "holdout")] == [955, 13568, 477]
+    assert len(found["test"]) + len(found["test_forget"]) == 5000
+    found = Mnist(**planned(MnistBenchmark(forget="random=0.1"), data).request.settings).run()
+    assert [len(found[name]) for name in ("forget", "retain", "holdout")] == [300, 2400, 300]
+    wrong = sum("clean_label" in row.fields for row in found["forget"]) / 300
+    assert wrong == pytest.approx(0.2, abs=0.06)
