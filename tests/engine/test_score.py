@@ -131,14 +131,26 @@ def test_variance_is_never_below_zero_nor_lost_in_rounding() -> None:
     assert variance.tolist() == [0.0, 0.0]
 
 
-def test_logits_are_reduced_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fails if a chunk's end falls wrong: numbers of 7 positions, three at a time."""
-    draw = torch.Generator().manual_seed(0)
-    logits, targets = torch.randn(7, 5, generator=draw), torch.randint(5, (7,), generator=draw)
-    whole = position_numbers(logits, targets)
-    monkeypatch.setattr(engine, "CHUNK", 15)
-    for one, other in zip(whole, position_numbers(logits, targets), strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-6)
+@pytest.mark.parametrize("split_head", [True, False])
+def test_logits_are_reduced_in_chunks(monkeypatch: pytest.MonkeyPatch, split_head: bool) -> None:
+    """Three positions' logits at a time, and each predicted token once. Fails if a chunk's end falls wrong or answers swap numbers."""
+    model, rows = text_model("llama")
+    rows = with_answers(rows)
+    wanted = plainly(model, rows)
+    model.split_head = split_head
+    heads: list[int] = []
+    model.module.get_output_embeddings().register_forward_pre_hook(lambda _, args: heads.append(args[0].shape[0]))
+    monkeypatch.setattr(engine, "CHUNK", 3 * model.module.config.vocab_size)
+    compare(score(model, rows, job=Job()), wanted, 1e-5)
+    if split_head:
+        scored = sum(len(columns["rank"]) for columns in wanted.values())
+        distinct = set()
+        for row in rows:
+            for answer in answers_of(row).values():
+                code = model.tokens.encode(row["prompt"], answer)
+                distinct |= {(row.id, code.ids[:n]) for n in range(code.first + 1, len(code.ids) + 1)}
+        assert sum(heads) == len(distinct) < scored
+        assert max(heads) == 3
 
 
 def test_a_large_vocabulary_bounds_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -211,8 +223,9 @@ def test_the_body_runs_the_positions_that_a_batch_says() -> None:
 def test_positions_on_real_tofu(shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """forget05 (1 + 1 + 5 answers a row), retain_perturbed, real_authors, world_facts: the positions of all batches that the pass packs.
 
-    The minimum is each question's common token prefix once, and each answer's rest without its last token. Fails if prompts run
-    once an answer (1.4 times the minimum), or batches mix lengths (above 1.05).
+    The shared-prefix minimum is each question's common token prefix once, and each answer's rest without its last token; answers
+    that begin alike share still more. Fails if only prompts are shared (1.15 times as many), prompts run once an answer (1.6
+    times), or batches mix lengths (above 1.05).
     """
     found = Tofu(data=str(shared_data / "tofu"), forget_size="05").run()
     texts = [f"{row['prompt']} {row['answer']}" for row in found["retain"][:400]]
@@ -220,13 +233,12 @@ def test_positions_on_real_tofu(shared_data: Path, monkeypatch: pytest.MonkeyPat
     model = new_text_model(train_tokenizer(texts, 2000), "llama", {**sizes, "max_position_embeddings": 1024}, seed=0)
     ran: list[int] = []
 
-    def note(self: Any, batch: Any) -> Any:
+    def note(self: Any, batch: Any, reduce: Any, *, most: int) -> Any:
         ran.append(batch.positions)
-        return torch.zeros(len(batch.targets), 1)
+        return (batch.targets.float(),) * 4
 
-    monkeypatch.setattr(type(model), "logits", note)
-    monkeypatch.setattr(engine, "position_numbers", lambda logits, targets: (targets.float(),) * 4)
-    least = plain = 0
+    monkeypatch.setattr(type(model), "reduce_logits", note)
+    least = shared = plain = 0
     names = ("forget", "retain_perturbed", "real_authors", "world_facts")
     for name in names:
         scores = score(model, found[name], job=Job())
@@ -234,9 +246,11 @@ def test_positions_on_real_tofu(shared_data: Path, monkeypatch: pytest.MonkeyPat
         for row in found[name]:
             codes = [model.tokens.encode(row["prompt"], answer).ids[:-1] for answer in answers_of(row).values()]
             parting = (t for t, column in enumerate(zip(*codes, strict=False)) if len(set(column)) > 1)
-            shared = next(parting, min(map(len, codes)))
-            least += shared + sum(len(ids) - shared for ids in codes)
+            prefix = next(parting, min(map(len, codes)))
+            shared += prefix + sum(len(ids) - prefix for ids in codes)
+            least += len({ids[:n] for ids in codes for n in range(1, len(ids) + 1)})
             plain += sum(map(len, codes))
     assert [len(found[name]) for name in names] == [200, 400, 100, 117]
-    assert plain > 1.3 * least
+    assert plain > 1.5 * least
+    assert shared > 1.1 * least
     assert least <= sum(ran) <= 1.05 * least, sum(ran) / least

@@ -86,31 +86,29 @@ def test_packed_plain_and_own_logits_agree(model: TextModel) -> None:
 
     Logits of packed rows, of plain rows and of Hugging Face's forward on each sequence alone agree to 1e-4.
     """
-    own = [pair for row in ROWS for pair in alone(model, row)]
+    many = ROWS * 3
+    own = [pair for row in many for pair in alone(model, row)]
     wanted, targets = torch.cat([logits for logits, _ in own]), torch.cat([target for _, target in own])
     assert model.packed, "the architecture takes no block mask: plain rows would be compared with themselves"
     assert wanted.std() > 0.5, "logits so flat that anything agrees"
     plain = model.copy()
     plain.packed = False
     for kind in (model, plain):
-        batch = kind.pack_questions(kind.questions(ROWS))
+        batch = kind.pack_questions(kind.questions(many))
         assert torch.equal(batch.targets, targets)
         assert (logits_of(kind, batch) - wanted).abs().max() < 1e-4
         assert batch.lengths().tolist() == [len(target) for _, target in own]
-        assert batch.size == 7 + 2 + 1 + 1
-    packed, rows = (kind.pack_questions(kind.questions(ROWS)) for kind in (model, plain))
+        assert batch.size == 3 * (7 + 2 + 1 + 1)
+    packed, rows = (kind.pack_questions(kind.questions(many)) for kind in (model, plain))
     assert packed.inputs["mask"].ndim == 4
     assert rows.inputs["mask"].ndim == 2
-    assert (len(packed.inputs["ids"]), len(rows.inputs["ids"])) == (2, 11)
-    # by hand: each question's longest common prefix once, and of every answer the tokens behind it but the last
+    assert (len(packed.inputs["ids"]), len(rows.inputs["ids"])) == (3, 33)
+    # by hand: a position for every distinct beginning of a question with one of its answers, the whole left out
     cost = 0
-    for row in ROWS:
-        ids = [model.tokens.encode(row["prompt"], answer).ids[:-1] for answer in answers_of(row).values()]
-        shared = 0
-        while all(len(one) > shared and one[shared] == ids[0][shared] for one in ids):
-            shared += 1
-        cost += shared + sum(len(one) - shared for one in ids)
-    assert sum(model.question_cost(question) for question in model.questions(ROWS)) == cost
+    for row in many:
+        whole = [model.tokens.encode(row["prompt"], answer).ids for answer in answers_of(row).values()]
+        cost += len({ids[:n] for ids in whole for n in range(1, len(ids))})
+    assert sum(model.question_cost(question) for question in model.questions(many)) == cost
     assert cost <= packed.positions <= 1.1 * cost < 0.6 * rows.positions
 
 

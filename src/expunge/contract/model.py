@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, Self, runtime_checkable
@@ -126,6 +126,18 @@ class Model(Protocol):
 
     def save(self, directory: Path) -> None:
         """Write a directory that `load` reads; safetensors, never pickle."""
+
+
+Reduction = Callable[[Tensor, Tensor], tuple[Tensor, ...]]
+"""Logits (positions, classes) and targets (positions,) to a few numbers a position, each (positions,)."""
+
+
+@runtime_checkable
+class Reducing(Protocol):
+    """An adapter that never holds all logits: they are reduced a few positions at a time, equal predictions once."""
+
+    def reduce_logits(self, batch: Batch, reduce: Reduction, *, most: int) -> tuple[Tensor, ...]:
+        """Return `reduce(logits, targets)` at scored positions, with about `most` logits at once."""
 
 
 class Generator(Protocol):

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from expunge.contract.job import Job
-from expunge.contract.model import Model, Question
+from expunge.contract.model import Batch, Model, Question, Reducing
+from expunge.engine.kernels import fast_linear
 from expunge.engine.parallel import batches_of, gather_objects
 from expunge.facts.rows import Row
 from expunge.statistics.position_scores import PositionScores
@@ -29,8 +30,8 @@ def most_positions(model: Model) -> int:
 def batches(model: Model, questions: Sequence[Question], budget: int) -> list[list[int]]:
     """Return indices of questions, longest first, in batches of about `budget` positions.
 
-    Questions of near-equal length share a batch, so that its packed rows fill evenly: at 4,096 positions a batch, 1.03 times
-    the positions needed on TOFU; larger batches mix more lengths and pad more.
+    Questions of near-equal length share a batch, so that its packed rows fill evenly: at 2,048 positions a batch, 1.02 times
+    the positions needed on TOFU; larger batches mix more lengths and pad more (4,096: 1.04), and leave the processor's cache.
     """
     costs = [model.question_cost(question) for question in questions]
     found: list[list[int]] = []
@@ -47,37 +48,35 @@ def batches(model: Model, questions: Sequence[Question], budget: int) -> list[li
 def position_numbers(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return log p of the target, mean and variance of log p under p, and the target's rank (0 = arg-max), each (positions,).
 
-    mean = sum_v p_v log p_v, variance = sum_v p_v (log p_v)^2 - mean^2, in float32, a cache-sized chunk of rows at a time.
+    mean = sum_v p_v log p_v, variance = sum_v p_v (log p_v - mean)^2, in float32. With z = logits - max, log p = z + log max p.
     """
-    kept: list[tuple[Tensor, ...]] = []
-    rows = max(1, CHUNK // logits.shape[-1])
-    for part, target in zip(torch.split(logits, rows), torch.split(targets, rows), strict=True):
-        logs = torch.log_softmax(part.float(), dim=-1)
-        wanted = logs.gather(-1, target[:, None])
-        probabilities = logs.exp()
-        mean = (probabilities * logs).sum(-1)
-        # a float32 difference of nearly equal numbers can fall below zero
-        variance = (probabilities * (logs - mean[:, None]).square()).sum(-1)
-        kept.append((wanted[:, 0], mean, variance, _rank(logs, wanted, target)))
-    stacked = [torch.cat(column) for column in zip(*kept, strict=True)]
-    return stacked[0], stacked[1], stacked[2], stacked[3]
+    logits = logits.float()
+    wanted = logits.gather(-1, targets[:, None])
+    p = logits.softmax(-1)
+    most = p.amax(-1).log()  # log p of the arg-max
+    top = logits.amax(-1, keepdim=True)
+    z = logits - top
+    mean = torch.linalg.vecdot(p, z)
+    variance = torch.linalg.vecdot(p, z.sub_(mean[:, None]).square_())
+    return (wanted - top)[:, 0] + most, mean + most, variance, _rank(logits, wanted, targets, z)
 
 
-def _rank(logs: Tensor, wanted: Tensor, target: Tensor) -> Tensor:
+def _rank(logits: Tensor, wanted: Tensor, target: Tensor, room: Tensor) -> Tensor:
     """Return how many classes stand before the target; of equal ones the lower index stands first, as in arg-max.
 
-    Without that a model with all logits equal would be right everywhere.
+    Without that a model with all logits equal would be right everywhere. `room` is overwritten: floats are added up several
+    times faster than truths, and are exact up to 2^24 classes.
     """
-    rank = (logs > wanted).sum(-1)
-    tied = (logs == wanted).sum(-1) > 1
+    rank = torch.gt(logits, wanted, out=room).sum(-1).long()
+    tied = torch.eq(logits, wanted, out=room).sum(-1) > 1
     if bool(tied.any()):
-        before = torch.arange(logs.shape[-1], device=logs.device) < target[tied][:, None]
-        rank[tied] += ((logs[tied] == wanted[tied]) & before).sum(-1)
+        before = torch.arange(logits.shape[-1], device=logits.device) < target[tied][:, None]
+        rank[tied] += ((logits[tied] == wanted[tied]) & before).sum(-1)
     return rank
 
 
 @torch.no_grad()
-def score(model: Model, rows: Sequence[Row], *, job: Job, budget: int = 4096) -> PositionScores:
+def score(model: Model, rows: Sequence[Row], *, job: Job, budget: int = 2048) -> PositionScores:
     """Return the one pass over every answer of every row, in row order, on the CPU.
 
     Under several processes each takes whole batches, so that a row is in the same company as in one process, and all return the
@@ -89,11 +88,8 @@ def score(model: Model, rows: Sequence[Row], *, job: Job, budget: int = 4096) ->
     todo = [every_batch[i] for i in batches_of(model.module, len(every_batch))]
     for indices in job.progress.track(todo, total=len(todo), label="scoring"):
         batch = model.pack_questions([questions[i] for i in indices])
-        with job.autocast():
-            logits = model.logits(batch)
-        columns = [column.cpu().numpy() for column in position_numbers(logits, batch.targets)]
-        # a classifier's confidence; a text has no use for it
-        tops = None if batch.is_end is not None else torch.log_softmax(logits.float(), -1).amax(-1).cpu().numpy()
+        with job.autocast(), fast_linear():
+            columns, tops = _columns(model, batch)
         ends = np.zeros(len(columns[0]), bool) if batch.is_end is None else batch.is_end.cpu().numpy()
         tokens = batch.targets.cpu().numpy()
         cuts = np.cumsum(batch.lengths().cpu().numpy())[:-1]
@@ -109,6 +105,20 @@ def score(model: Model, rows: Sequence[Row], *, job: Job, budget: int = 4096) ->
     keys = tuple((question.row_id, name) for question in questions for name in question.answers)
     pieces = [piece for i in range(len(questions)) for piece in merged[i]]
     return _scores(keys, pieces)
+
+
+def _columns(model: Model, batch: Batch) -> tuple[list[np.ndarray], np.ndarray | None]:
+    """Return what `position_numbers` gives at every scored position, and a classifier's confidence; a text has no use for it."""
+    if batch.is_end is not None and isinstance(model, Reducing):
+        return [column.cpu().numpy() for column in model.reduce_logits(batch, position_numbers, most=CHUNK)], None
+    logits = model.logits(batch)
+    rows = max(1, CHUNK // logits.shape[-1])
+    pairs = zip(torch.split(logits, rows), torch.split(batch.targets, rows), strict=True)
+    parts = [position_numbers(part, targets) for part, targets in pairs]
+    columns = [torch.cat(column).cpu().numpy() for column in zip(*parts, strict=True)]
+    if batch.is_end is not None:
+        return columns, None
+    return columns, torch.log_softmax(logits.float(), -1).amax(-1).cpu().numpy()
 
 
 def _scores(keys: tuple[tuple[str, str], ...], pieces: list[dict[str, np.ndarray]]) -> PositionScores:

@@ -11,7 +11,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from expunge.contract.model import Batch, Capabilities, Question, Sites
+from expunge.contract.model import Batch, Capabilities, Question, Reduction, Sites
 from expunge.engine.hooks import output_at
 from expunge.engine.positions import segment_sum
 from expunge.facts.rows import Row
@@ -111,6 +111,22 @@ class TextModel:
         hidden = self.module.base_model(**self._body(batch)).last_hidden_state.flatten(0, 1)[at]
         logits: Tensor = self.module.get_output_embeddings()(hidden)
         return logits
+
+    def reduce_logits(self, batch: Batch, reduce: Reduction, *, most: int) -> tuple[Tensor, ...]:
+        """Return `reduce(logits, targets)` of every scored position; about `most` logits exist at once.
+
+        Answers that begin alike predict the same token from the same place: that is computed once.
+        """
+        at, targets = batch.inputs["at"], batch.targets
+        if not self.split_head:
+            return reduce(self.logits(batch), targets)
+        hidden = self.module.base_model(**self._body(batch)).last_hidden_state.flatten(0, 1)
+        head = self.module.get_output_embeddings()
+        classes = self.module.config.vocab_size
+        pairs, inverse = torch.unique(at * classes + targets, return_inverse=True)
+        parts = torch.split(pairs, max(1, most // classes))
+        columns = [reduce(head(hidden[part // classes]), part % classes) for part in parts]
+        return tuple(torch.cat(column)[inverse] for column in zip(*columns, strict=True))
 
     def total_loss(self, batch: Batch, noise: Tensor | None = None) -> Tensor:
         """Return the negative log-likelihood of each answer, (size,), in nats."""

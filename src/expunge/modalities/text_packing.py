@@ -1,4 +1,4 @@
-"""Lay questions out in few, full rows: a question's answers share its prompt, and rows share a block mask."""
+"""Lay questions out in few, full rows: a question's answers share what they begin with, and rows share a block mask."""
 
 from __future__ import annotations
 
@@ -18,31 +18,54 @@ ATTENTION = 2048
 
 
 @dataclass(frozen=True)
-class Tree:
-    """One prompt's common token prefix, once, with every answer's remaining tokens behind it.
+class Segment:
+    """Tokens that some answers share, the place in the text of the first, and the segment before it (-1: none)."""
 
-    The last token of an answer is predicted, never read, so it takes no position. `branches[k]` holds the inputs of answer k after
-    the prefix; `answers[k]` the whole answer.
+    ids: tuple[int, ...]
+    start: int
+    above: int
+
+
+@dataclass(frozen=True)
+class Tree:
+    """One question with its answers as a tree: whatever several answers have in common from the start stands there once.
+
+    Above all that is the prompt; answers that differ in a name share what stands before it, too. The last token of an answer is
+    predicted, never read, so it takes no position. `paths[k]` are the segments that answer k runs through.
     """
 
-    prefix: tuple[int, ...]
-    branches: tuple[tuple[int, ...], ...]
+    segments: tuple[Segment, ...]
+    paths: tuple[tuple[int, ...], ...]
     answers: tuple[Encoded, ...]
 
     @property
     def cost(self) -> int:
         """Positions the body of the model runs."""
-        return len(self.prefix) + sum(len(branch) for branch in self.branches)
+        return sum(len(one.ids) for one in self.segments)
 
 
 def tree(answers: Sequence[Encoded]) -> Tree:
-    """Return the shared-prefix layout of one question's answers."""
+    """Return the tree of one question's answers; a segment stands behind the one it follows."""
     inputs = [answer.ids[:-1] for answer in answers]
-    shared = min(len(ids) for ids in inputs)
-    for ids in inputs[1:]:
-        while ids[:shared] != inputs[0][:shared]:
-            shared -= 1
-    return Tree(inputs[0][:shared], tuple(ids[shared:] for ids in inputs), tuple(answers))
+    segments: list[Segment] = []
+    paths: list[list[int]] = [[] for _ in answers]
+    open_parts = [(tuple(range(len(answers))), 0, -1)]
+    while open_parts:
+        members, begin, above = open_parts.pop()
+        # of sorted sequences, the first and the last have in common what all have
+        first, last = min(inputs[k] for k in members), max(inputs[k] for k in members)
+        end = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))
+        if end > begin:
+            segments.append(Segment(first[begin:end], begin, above))
+            above = len(segments) - 1
+            for k in members:
+                paths[k].append(above)
+        following: dict[int, list[int]] = {}
+        for k in members:
+            if len(inputs[k]) > end:
+                following.setdefault(inputs[k][end], []).append(k)
+        open_parts.extend((tuple(part), end, above) for part in following.values())
+    return Tree(tuple(segments), tuple(map(tuple, paths)), tuple(answers))
 
 
 def assign(costs: Sequence[int]) -> list[list[int]]:
@@ -84,57 +107,46 @@ class Layout:
     answers: int
 
 
-def _flat(trees: Sequence[Tree]) -> tuple[list[int], list[int], list[int], list[int]]:
-    """First answer ordinal of each tree and empty lists for at, targets, owner: filled in answer order."""
-    first, count = [], 0
-    for one in trees:
-        first.append(count)
-        count += len(one.branches)
-    return first, [], [], []
-
-
 def pack_trees(trees: Sequence[Tree], eos: int) -> Layout:
-    """Lay trees out in rows under a block mask: a position sees its own prefix and branch, and nothing else."""
+    """Lay trees out in rows under a block mask: a position sees the segments above its own and its own so far, and nothing else."""
     rows = assign([one.cost for one in trees])
     length = max(sum(trees[i].cost for i in row) for row in rows)
     ids = torch.full((len(rows), length), eos)
     positions = torch.zeros((len(rows), length), dtype=torch.long)
-    mask = torch.zeros((len(rows), 1, length, length), dtype=torch.bool)
-    mask[:, 0] = torch.eye(length, dtype=torch.bool)
-    starts: dict[int, tuple[int, int]] = {}
+    mask = torch.eye(length, dtype=torch.bool).repeat(len(rows), 1, 1)
+    places: list[list[Tensor]] = [[] for _ in trees]
     for r, row in enumerate(rows):
         cursor = 0
         for i in row:
-            starts[i] = (r, cursor)
-            cursor = _place(trees[i], r, cursor, ids, positions, mask)
-    first, at, targets, owner = _flat(trees)
-    for i, one in enumerate(trees):
-        r, begin = starts[i]
-        shared, branch_begin = len(one.prefix), begin + len(one.prefix)
-        for k, answer in enumerate(one.answers):
-            for t in range(answer.first, len(answer.ids)):
-                place = begin + t - 1 if t - 1 < shared else branch_begin + t - 1 - shared
-                at.append(r * length + place)
+            found = _place(trees[i], cursor, ids[r], positions[r], mask[r])
+            places[i] = [r * length + one for one in found]
+            cursor += trees[i].cost
+    at: list[Tensor] = []
+    targets: list[int] = []
+    owner: list[int] = []
+    for one, found in zip(trees, places, strict=True):
+        for answer, path in zip(one.answers, found, strict=True):
+            at.append(path[answer.first - 1 :])
             targets.extend(answer.ids[answer.first :])
-            owner.extend([first[i] + k] * (len(answer.ids) - answer.first))
-            branch_begin += len(one.branches[k])
-    return _layout(ids, positions, mask, at, targets, owner, trees, eos)
+            owner.append(len(answer.ids) - answer.first)
+    return _layout(ids, positions, mask[:, None], torch.cat(at), targets, owner, eos)
 
 
-def _place(one: Tree, r: int, cursor: int, ids: Tensor, positions: Tensor, mask: Tensor) -> int:
-    begin, shared = cursor, len(one.prefix)
-    end = begin + shared
-    ids[r, begin:end] = torch.tensor(one.prefix, dtype=torch.long)
-    positions[r, begin:end] = torch.arange(shared)
-    mask[r, 0, begin:end, begin:end] = torch.ones(shared, shared, dtype=torch.bool).tril()
-    for branch in one.branches:
-        n = len(branch)
-        ids[r, end : end + n] = torch.tensor(branch, dtype=torch.long)
-        positions[r, end : end + n] = torch.arange(shared, shared + n)
-        mask[r, 0, end : end + n, begin : begin + shared] = True
-        mask[r, 0, end : end + n, end : end + n] = torch.ones(n, n, dtype=torch.bool).tril()
-        end += n
-    return end
+def _place(one: Tree, begin: int, ids: Tensor, positions: Tensor, mask: Tensor) -> list[Tensor]:
+    """Write a tree into one row from `begin` on and return where each answer's inputs stand."""
+    spans: list[tuple[int, int]] = []
+    for segment in one.segments:
+        end = begin + len(segment.ids)
+        ids[begin:end] = torch.tensor(segment.ids, dtype=torch.long)
+        positions[begin:end] = torch.arange(segment.start, segment.start + len(segment.ids))
+        mask[begin:end, begin:end] = torch.ones(end - begin, end - begin, dtype=torch.bool).tril()
+        above = segment.above
+        while above >= 0:
+            mask[begin:end, slice(*spans[above])] = True
+            above = one.segments[above].above
+        spans.append((begin, end))
+        begin = end
+    return [torch.cat([torch.arange(*spans[part]) for part in path]) for path in one.paths]
 
 
 def plain_rows(trees: Sequence[Tree], eos: int) -> Layout:
@@ -146,41 +158,25 @@ def plain_rows(trees: Sequence[Tree], eos: int) -> Layout:
     length = max(len(answer.ids) for answer in answers) - 1
     ids = torch.full((len(answers), length), eos)
     mask = torch.zeros((len(answers), length), dtype=torch.bool)
-    at: list[int] = []
+    at: list[Tensor] = []
     targets: list[int] = []
     owner: list[int] = []
     for r, answer in enumerate(answers):
         n = len(answer.ids) - 1
         ids[r, :n] = torch.tensor(answer.ids[:-1], dtype=torch.long)
         mask[r, :n] = True
-        at.extend(r * length + t - 1 for t in range(answer.first, len(answer.ids)))
+        at.append(torch.arange(answer.first - 1, n) + r * length)
         targets.extend(answer.ids[answer.first :])
-        owner.extend([r] * (len(answer.ids) - answer.first))
+        owner.append(len(answer.ids) - answer.first)
     positions = torch.arange(length).expand(len(answers), length)
-    return _layout(ids, positions, mask, at, targets, owner, trees, eos)
+    return _layout(ids, positions, mask, torch.cat(at), targets, owner, eos)
 
 
 def _layout(
-    ids: Tensor,
-    positions: Tensor,
-    mask: Tensor,
-    at: list[int],
-    targets: list[int],
-    owner: list[int],
-    trees: Sequence[Tree],
-    eos: int,
+    ids: Tensor, positions: Tensor, mask: Tensor, at: Tensor, targets: list[int], scored: list[int], eos: int
 ) -> Layout:
-    wanted, owners = torch.tensor(targets, dtype=torch.long), torch.tensor(owner, dtype=torch.long)
+    wanted = torch.tensor(targets, dtype=torch.long)
+    owner = torch.repeat_interleave(torch.arange(len(scored)), torch.tensor(scored, dtype=torch.long))
     last = torch.ones(len(owner), dtype=torch.bool)
-    if len(owner) > 1:
-        last[:-1] = owners[1:] != owners[:-1]
-    return Layout(
-        ids,
-        positions,
-        mask,
-        torch.tensor(at, dtype=torch.long),
-        wanted,
-        owners,
-        last & (wanted == eos),
-        sum(len(one.branches) for one in trees),
-    )
+    last[:-1] = owner[1:] != owner[:-1]
+    return Layout(ids, positions, mask, at, wanted, owner, last & (wanted == eos), len(scored))
