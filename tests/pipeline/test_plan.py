@@ -10,6 +10,7 @@ from tiny_directory import PLAN, write_plan
 
 from expunge.facts.errors import InputError
 from expunge.pipeline.plan import MethodPlan, check_plan, read_plan
+from expunge.pipeline.ready import source_rows
 
 SMALL: dict[str, Any] = {
     "request": {"source": "people"},
@@ -77,3 +78,17 @@ def test_what_a_plan_may_not_say(change: dict[str, Any], wanted: str) -> None:
     with pytest.raises(InputError, match=wanted.replace("[[", r"\[\[").replace("]]", r"\]\]")) as error:
         check_plan({**SMALL, **change}, where="p.toml")
     assert error.value.what.startswith("p.toml: ")
+
+
+def test_a_long_setting_is_no_file(tmp_path: Path) -> None:
+    """150 ids in one setting, and one that names a file. Fails if a text too long for a file's name is asked of the file system."""
+    (tmp_path / "rows.jsonl").write_text('{"question": "q", "answer": "a"}\n')
+    ids = "ids=" + ",".join(f"digits-{i}" for i in range(150))
+    model = {"architecture": "cnn"}
+    given = {"request": {"source": "digits", "settings": {"forget": ids}}, "model": model, "recipe": {}}
+    with pytest.raises(
+        InputError, match="no training row has the id 'digits-2'"
+    ):  # the source's own: that row is a test row
+        source_rows(check_plan({**given, "method": [{"name": "finetune"}]}), tmp_path)
+    beside = {"request": {"source": "records", "settings": {"forget": "rows.jsonl"}}, "model": model, "recipe": {}}
+    assert len(source_rows(check_plan({**beside, "method": [{"name": "finetune"}]}), tmp_path)["forget"]) == 1

@@ -65,13 +65,8 @@ class TofuBenchmark:
             "tie_word_embeddings": True,
             "vocabulary": 4096,
         }
-        recipe = {
-            "epochs": self.epochs,
-            "lr": self.lr,
-            "batch_size": 16,
-            "stop_loss": self.stop_loss,
-            "precision": self.precision,
-        }
+        settings = ("epochs", "lr", "stop_loss", "precision")
+        recipe = {"batch_size": 16, **{name: getattr(self, name) for name in settings}}
         return BenchmarkPlan(
             source="tofu",
             methods=("ascent", "grad_diff", "npo", "simnpo", "rmu", "task_vector"),

@@ -45,9 +45,14 @@ def source_rows(plan: Plan, base: Path) -> dict[str, Rows]:
     """Return every set of rows that the plan's source gives; a setting that names a file beside the plan is that file."""
     settings: dict[str, Any] = dict(plan.request.settings)
     for name, value in settings.items():
-        if isinstance(value, str) and value and (base / value).exists():
+        if isinstance(value, str) and value and _may_be_a_path(value) and (base / value).exists():
             settings[name] = str(base / value)
     return dict(find("source", plan.request.source).create(settings).run())
+
+
+def _may_be_a_path(value: str) -> bool:
+    """Return False for a text (a long list of row ids) that no file system takes for a name."""
+    return all(len(part.encode()) < 256 for part in Path(value).parts) and len(value.encode()) < 4096
 
 
 def check_plan_ready(plan: Plan, base: Path) -> Given:
