@@ -89,8 +89,10 @@ def test_an_interrupted_run_says_how_to_go_on(tmp_path: Path) -> None:
         "--name",
         "x",
     ]
+    # a shell starts what runs behind it with interrupts ignored, and a child inherits that
     process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                               env={**os.environ, "OMP_NUM_THREADS": "1"})  # fmt: skip
+                               env={**os.environ, "OMP_NUM_THREADS": "1"},
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))  # fmt: skip
     lock = tmp_path / "store" / "runs" / "x" / "lock"
     end = time.monotonic() + 120
     while not lock.exists() and time.monotonic() < end:
@@ -106,11 +108,12 @@ def test_a_finished_run_is_not_run_again(
     command: Command, finished: tuple[Path, Done], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Fails if a finished piece is computed again: no model is trained, removed from or measured the second time."""
-    import expunge.pipeline.river as river
+    from expunge.pipeline import river, workshop
 
     folder, first = finished
-    for name in ("fit", "unlearn", "verify", "locate", "guard"):
-        monkeypatch.delattr(river, name)
+    for module, names in ((river, ("fit", "verify", "guard")), (workshop, ("unlearn", "locate"))):
+        for name in names:
+            monkeypatch.delattr(module, name)
     second = command("run", folder / "plan.toml", "--store", folder / "store", "--name", "x", "--json", "--quiet")
     assert second.code == 0, second.err
     assert second.out == first.out
