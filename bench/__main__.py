@@ -14,7 +14,6 @@ def main(arguments: list[str]) -> int:
     if len(arguments) == 2:
         checkout, data = arguments
         todo += [["steps.py", checkout, "--data", data], ["evaluate.py", checkout, "--data", data]]
-        todo += [["evaluate.py", checkout, "--data", data, "--all"]]
     else:
         print("steps.py and evaluate.py are left out: give the path of an open-unlearning checkout and TOFU's folder")
     for script, *rest in todo:
