@@ -99,7 +99,8 @@ def test_an_interrupted_run_says_how_to_go_on(tmp_path: Path) -> None:
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
-    assert process.returncode == 130, said
+    # -2 where the interrupt met an import that runs code of its own: Python then leaves by the signal, which a shell also calls 130
+    assert process.returncode in (130, -signal.SIGINT), said
     assert "run the same command again to go on" in said
     assert "Traceback" not in said
 
