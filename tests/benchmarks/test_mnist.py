@@ -80,6 +80,8 @@ def test_missing_data_is_refused(tmp_path: Path) -> None:
     """Fails if a file that is not there is found out only when rows are read."""
     with pytest.raises(InputError, match=r"there is no file .*nowhere"):
         MnistBenchmark().run(tmp_path / "nowhere")
+    with pytest.raises(InputError, match="there is no"):
+        MnistBenchmark().run(None)
 
 
 def test_settings_of_methods_are_those_of_the_case(tmp_path: Path) -> None:

@@ -25,6 +25,8 @@ def test_protocol_names_units_that_are_there(tmp_path: Path) -> None:
     assert len(later.columns) == len(MuseBenchmark().run(tmp_path).columns) + 1
     with pytest.raises(InputError, match="there is no"):
         MuseBenchmark().run(tmp_path / "nowhere")
+    with pytest.raises(InputError, match="there is no"):
+        MuseBenchmark().run(None)
 
 
 def test_sizes_reach_the_plan(tmp_path: Path) -> None:

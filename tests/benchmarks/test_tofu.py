@@ -29,6 +29,8 @@ def test_missing_data_is_refused(tmp_path: Path) -> None:
     """Fails if a folder that is not there is found out only when rows are read."""
     with pytest.raises(InputError, match="nowhere"):
         TofuBenchmark().run(tmp_path / "nowhere")
+    with pytest.raises(InputError, match="there is no"):
+        TofuBenchmark().run(None)
 
 
 def test_plan_has_every_method_seed_and_locator(tmp_path: Path) -> None:

@@ -17,7 +17,9 @@ def add_to(app: typer.Typer) -> None:
 
 def bench(
     name: Annotated[str, typer.Argument(help="A benchmark; see expunge units --kind benchmark.")],
-    data: Annotated[Path, typer.Option("--data", help="File or folder of the benchmark's data.")],
+    data: Annotated[
+        Path | None, typer.Option("--data", help="File or folder of the benchmark's data; some make their own.")
+    ] = None,
     methods: Annotated[
         str | None,
         typer.Option("--methods", help="Methods, comma between; name+locator composes; default: the benchmark's own."),

@@ -57,11 +57,11 @@ class MnistBenchmark:
     seed: int = 0
     """Which rows are drawn, and which labels are wrong."""
 
-    def run(self, data: Path) -> BenchmarkPlan:
+    def run(self, data: Path | None) -> BenchmarkPlan:
         """Return the protocol over mnist.npz, or over the folder that holds it."""
-        path = data / "mnist.npz" if data.is_dir() else data
-        if not path.is_file():
-            raise InputError(f"there is no file {path}", do="give --data the path of mnist.npz")
+        path = data / "mnist.npz" if data is not None and data.is_dir() else data
+        if path is None or not path.is_file():
+            raise InputError(f"there is no file {path or 'mnist.npz'}", do="give --data the path of mnist.npz")
         word = self.forget.partition("=")[0]
         name = "sample" if word == "ids" else word if word in CASES else "class"
         case = CASES[name]

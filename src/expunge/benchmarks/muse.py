@@ -69,10 +69,12 @@ class MuseBenchmark:
     precision: str = "bfloat16"
     """Of matrix products while training: bfloat16 or float32. Everything else runs in float32."""
 
-    def run(self, data: Path) -> BenchmarkPlan:
+    def run(self, data: Path | None) -> BenchmarkPlan:
         """Return the protocol over a folder or an archive of books."""
-        if not data.exists():
-            raise InputError(f"there is no {data}", do="give --data a folder of .txt books, or a .zip of them")
+        if data is None or not data.exists():
+            raise InputError(
+                f"there is no {data or 'folder of books'}", do="give --data a folder of .txt books, or a .zip of them"
+            )
         model = {
             "hidden_size": self.width,
             "intermediate_size": self.width * 11 // 4 // 8 * 8,

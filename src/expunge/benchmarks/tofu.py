@@ -51,10 +51,12 @@ class TofuBenchmark:
     precision: str = "bfloat16"
     """Of matrix products while training: bfloat16 or float32, which took 1.6 times as long. Everything else runs in float32."""
 
-    def run(self, data: Path) -> BenchmarkPlan:
+    def run(self, data: Path | None) -> BenchmarkPlan:
         """Return the protocol over a data folder."""
-        if not data.is_dir():
-            raise InputError(f"there is no folder {data}", do="give --data the folder of TOFU's JSONL files")
+        if data is None or not data.is_dir():
+            raise InputError(
+                f"there is no folder {data or 'of data'}", do="give --data the folder of TOFU's JSONL files"
+            )
         model = {
             "hidden_size": self.width,
             "intermediate_size": self.width * 11 // 4 // 8 * 8,

@@ -133,5 +133,5 @@ class Benchmark(Protocol):
 
     about: About
 
-    def run(self, data: Path) -> BenchmarkPlan:
-        """Return the protocol over its data: a file or a folder, as the benchmark says."""
+    def run(self, data: Path | None) -> BenchmarkPlan:
+        """Return the protocol over its data: a file or a folder, as the benchmark says, or None where it makes its own."""

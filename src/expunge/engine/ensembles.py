@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from expunge.contract.job import Job
 from expunge.contract.model import Batch, Capabilities, Model, Question, Sites
-from expunge.engine.fit import fit
+from expunge.engine.fit import fit, starting
 from expunge.engine.positions import segment_sum
 from expunge.facts.errors import InputError
 from expunge.facts.recipe import Recipe
@@ -48,7 +48,7 @@ class Ensemble:
     @classmethod
     def empty(cls, model: Model, *, shards: int, slices: int, seed: int) -> Ensemble:
         """Return untrained members, each with weights drawn under a seed of its own."""
-        members = [new_member(model, shard, seed) for shard in range(shards)]
+        members = [_kind(model).fresh(_seed(seed, shard)) for shard in range(shards)]
         return cls(members, shards, slices, seed, [[] for _ in range(shards)])
 
     def place(self, row_id: str) -> tuple[int, int]:
@@ -129,10 +129,13 @@ class Ensemble:
         (directory / "expunge.json").write_text(json.dumps(facts, indent=1))
 
 
-def new_member(model: Model, shard: int, seed: int) -> Model:
-    """Return a member with newly drawn weights under a seed of its own."""
-    kind = model.members[0] if isinstance(model, Ensemble) else model
-    return kind.fresh(seed + 1000 * shard)
+def _kind(model: Model) -> Model:
+    return model.members[0] if isinstance(model, Ensemble) else model
+
+
+def _seed(seed: int, shard: int) -> int:
+    """Return the seed of a member's own weights."""
+    return seed + 1000 * shard
 
 
 def train_member(ensemble: Ensemble, shard: int, rows: Rows, recipe: Recipe, job: Job, *, from_slice: int) -> None:
@@ -141,7 +144,8 @@ def train_member(ensemble: Ensemble, shard: int, rows: Rows, recipe: Recipe, job
     if from_slice:
         member.module.load_state_dict(kept[from_slice])
     else:
-        member.module.load_state_dict(new_member(ensemble, shard, ensemble.seed).module.state_dict())
+        first = starting(_kind(ensemble), _seed(ensemble.seed, shard), job)
+        member.module.load_state_dict(first.module.state_dict())
     kept = kept[:from_slice]
     places = [ensemble.place(row.id) for row in rows]
     epochs = max(1, recipe.epochs // ensemble.slices)

@@ -18,6 +18,11 @@ from expunge.facts.recipe import Recipe
 from expunge.facts.rows import Rows
 
 
+def starting(model: Model, seed: int, job: Job) -> Model:
+    """Return a model of the architecture of `model` to train by the recipe: the job's base model, else newly drawn weights."""
+    return model.fresh(seed) if job.base is None else job.base()
+
+
 def fit(model: Model, rows: Rows, recipe: Recipe, *, job: Job, label: str = "training") -> Model:
     """Train `model` in place on `rows` and return it in eval mode; the loss is the mean over scored positions of a batch.
 

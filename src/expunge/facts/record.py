@@ -10,7 +10,7 @@ from expunge.facts.claim import Claim, Control, Provenance
 from expunge.facts.digest import canonical_json, sha256
 from expunge.facts.score import Score
 
-Role = Literal["target", "unlearned", "retrained", "never_trained", "untrained", "guarded"]
+Role = Literal["target", "unlearned", "retrained", "never_trained", "base", "untrained", "guarded"]
 OutcomeKind = Literal["success", "member"]
 Step = Literal["behavioural", "utility", "resistant", "indistinguishable", "noise_floor", "guard_off", "presence"]
 

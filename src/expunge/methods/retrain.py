@@ -8,13 +8,13 @@ from expunge.contract.about import About
 from expunge.contract.job import Job
 from expunge.contract.model import Model
 from expunge.contract.splits import Splits
-from expunge.engine.fit import fit
+from expunge.engine.fit import fit, starting
 from expunge.facts.errors import InputError
 
 
 @dataclass(frozen=True, kw_only=True)
 class Retrain:
-    """Train the same architecture from newly drawn weights on the retain rows by the target's recipe.
+    """Train the same architecture on the retain rows by the target's recipe, from newly drawn weights or the base model of the plan.
 
     The forget rows are never read: the ledger of reads raises if they are. The run's seed replaces the recipe's, so that several
     retrained models show how much training itself varies.
@@ -40,10 +40,12 @@ class Retrain:
         if job.recipe is None:
             raise InputError("retrain needs the recipe the target was trained by", do="give [recipe] in the plan")
         recipe = job.recipe.model_copy(update={"seed": job.seed})
-        fresh = fit(model.fresh(job.seed), splits.retain, recipe, job=job, label="retraining")
+        fresh = fit(starting(model, job.seed, job), splits.retain, recipe, job=job, label="retraining")
         job.notes["provenance"] = "exact"
         job.notes["provenance_checks"] = (
-            f"weights newly drawn under seed {job.seed}",
+            f"weights newly drawn under seed {job.seed}"
+            if job.base is None
+            else "weights of the base model, of which it was not checked that it never saw the forget rows",
             "forget rows were not in the splits this unit could read",
             *(f"kept although it saw the forget rows: {artefact}" for artefact in recipe.artefacts),
         )

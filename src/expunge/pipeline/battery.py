@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from expunge.contract.about import BATTERIES
+from expunge.contract.about import BATTERIES, NAMED
 from expunge.contract.registry import Listing, find, settings_of, units
 from expunge.facts.errors import InputError, nearest
 from expunge.facts.rows import Row, Rows
@@ -82,7 +82,7 @@ def choose(
 ) -> Battery:
     """Return the battery of a level for a modality; `offered` names the splits, models and shadows that there are.
 
-    Metrics are run at every level but those that declare `full`.
+    Metrics are run at every level but those that declare `full`, and those run by name only.
 
     Units asked for by name are kept even where something they need is missing: they come out unscored with the reason,
     and block the rung. Those that a level would bring are left out then, and named, as are those for whose `row_fields` the rows to
@@ -106,7 +106,8 @@ def choose(
         chosen_attacks.append((listing.name, listing.create({**spared, **settings.get(listing.name, {})})))
     chosen_metrics = []
     for listing in [find("metric", name) for name in metrics] if metrics is not None else units("metric").values():
-        beyond = listing.about.battery == "full" != level or modality not in listing.about.modalities
+        held = listing.about.battery == "full" != level or listing.about.battery == NAMED
+        beyond = held or modality not in listing.about.modalities
         if metrics is None and (beyond or _missing(listing, offered) or _bare(listing, forget)):
             continue
         chosen_metrics.append((listing.name, listing.create(settings.get(listing.name))))

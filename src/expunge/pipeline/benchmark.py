@@ -57,6 +57,7 @@ def benchmark_plan(
             "request": {"id": f"bench-{name}", "source": protocol.source, "settings": dict(settings["source"])},
             "model": {"architecture": settings["architecture"], "settings": dict(settings["model"])},
             "recipe": dict(settings["recipe"]),
+            **({"base_recipe": dict(settings["base_recipe"])} if "base_recipe" in settings else {}),
             "method": listed,
             "verify": {
                 "metrics": list(protocol.metrics),

@@ -6,30 +6,41 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from expunge.contract.splits import SPLITS, Splits
+from expunge.facts.errors import InputError
 from expunge.facts.rows import Rows
 
 BESIDE = "extra_training"
 """Name under which a source gives rows for every training set."""
+BASE = "base_training"
+"""Name under which a source gives rows that a base model is trained on first."""
 
 
 @dataclass(frozen=True)
 class Given:
     """Rows by split, the evaluation rows beside them, and rows in every training set that no method is given.
 
-    The last stand in for pre-training: target and retrained models alike are trained on them.
+    The last (`beside`) are in the same training run as the others; `base` are trained on before it, in one base model that target and
+    retrained models start from.
     """
 
     rows: Mapping[str, Rows]
     extra: Mapping[str, Rows] = field(default_factory=dict)
     beside: Rows = field(default_factory=lambda: Rows(()))
+    base: Rows = field(default_factory=lambda: Rows(()))
 
     @classmethod
     def of(cls, found: Mapping[str, Rows]) -> Given:
-        """Return what a source gave, sorted; forget and retain rows that overlap, or an empty forget set, are refused."""
+        """Return what a source gave, sorted; forget rows among those that retrained models train on, or none, are refused."""
         rows = {name: part for name, part in found.items() if name in SPLITS}
         Splits.of(**{"forget": Rows(()), **rows})
-        extra = {name: part for name, part in found.items() if name not in (*SPLITS, BESIDE, "refusals")}
-        return cls(rows, extra, found.get(BESIDE, Rows(())))
+        extra = {name: part for name, part in found.items() if name not in (*SPLITS, BESIDE, BASE, "refusals")}
+        given = cls(rows, extra, found.get(BESIDE, Rows(())), found.get(BASE, Rows(())))
+        gone = {row.content() for row in rows["forget"]}
+        for name, part in ((BESIDE, given.beside), (BASE, given.base)):
+            shared = sum(row.content() in gone for row in part)
+            if shared:
+                raise InputError(f"{shared} {name} rows are forget rows: retrained models would be trained on them")
+        return given
 
     def splits(self) -> Splits:
         """Return the checked splits, with a ledger of their own."""

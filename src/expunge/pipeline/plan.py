@@ -31,17 +31,25 @@ class RequestPlan(_Section):
 
 
 class ModelPlan(_Section):
-    """The target: a `directory`, or an `architecture` to train by the recipe (its settings in `settings`)."""
+    """The target: a `directory`, or trained by the recipe: an `architecture` (its settings in `settings`) or a `base` model.
+
+    `base` is the directory of the model that target and retrained models are trained from. Beside `directory` it says what that target
+    was tuned from: without it, retrained models start from newly drawn weights.
+    """
 
     directory: Path | None = None
+    base: Path | None = None
     architecture: str | None = None
     settings: dict[str, Any] = Field(default_factory=dict)
     retrained: tuple[Path, ...] = ()
 
     @model_validator(mode="after")
     def _one_of(self) -> ModelPlan:
-        if (self.directory is None) == (self.architecture is None):
-            raise ValueError("give either directory or architecture")
+        given = [name for name in ("directory", "architecture", "base") if getattr(self, name) is not None]
+        if len(given) != 1 and given != ["directory", "base"]:
+            raise ValueError(
+                "give either directory or architecture, or base, or directory and the base it was tuned from"
+            )
         return self
 
 
@@ -111,6 +119,8 @@ class Plan(_Section):
     request: RequestPlan = Field(default_factory=RequestPlan)
     model: ModelPlan
     recipe: Recipe | None = None
+    base_recipe: Recipe | None = None
+    """How a base model is trained on the source's base_training rows, where it gives them; the recipe where this is left out."""
     method: tuple[MethodPlan, ...]
     verify: VerifyPlan = Field(default_factory=VerifyPlan)
     thresholds: Thresholds = Field(default_factory=Thresholds)
@@ -118,8 +128,10 @@ class Plan(_Section):
 
     @model_validator(mode="after")
     def _trainable(self) -> Plan:
-        if self.model.architecture is not None and self.recipe is None:
+        if self.model.directory is None and self.recipe is None:
             raise ValueError("a model that is trained here needs [recipe]")
+        if self.base_recipe is not None and self.model.architecture is None:
+            raise ValueError("[base_recipe] trains a base model, which needs model.architecture")
         if self.model.directory is not None and self.recipe is None and any(m.name == "retrain" for m in self.method):
             raise ValueError("retrain needs [recipe]")
         return self
@@ -199,7 +211,7 @@ def check_plan(raw: dict[str, Any], *, where: str = "plan") -> Plan:
 def _known_keys(place: tuple[str, ...]) -> tuple[str, ...]:
     model: type[BaseModel] = Plan
     inner: dict[str, type[BaseModel]] = {
-        "request": RequestPlan, "model": ModelPlan, "recipe": Recipe, "method": MethodPlan, "verify": VerifyPlan,
+        "request": RequestPlan, "model": ModelPlan, "recipe": Recipe, "base_recipe": Recipe, "method": MethodPlan, "verify": VerifyPlan,
         "thresholds": Thresholds, "seeds": SeedPlan,
     }  # fmt: skip
     for part in place:

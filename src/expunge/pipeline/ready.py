@@ -62,9 +62,14 @@ def check_plan_ready(plan: Plan, base: Path) -> Given:
         modality = check_directory(base / plan.model.directory)
         for directory in plan.model.retrained:
             check_directory(base / directory)
+    elif plan.model.base is not None:
+        modality = check_directory(base / plan.model.base)
     else:
         modality = modality_built(plan.model.architecture or "")
         public_text(plan.model, base)
+    if plan.model.directory is not None and plan.model.base is not None:
+        check_directory(base / plan.model.base)
+    _check_base(plan, given)
     if plan.recipe is not None and not len(given.rows.get("retain", ())):
         raise InputError("there are no retain rows to train a model on", do="give the source a retain set")
     if plan.verify.shadows and not len(given.rows.get("holdout", ())):
@@ -80,6 +85,18 @@ def check_plan_ready(plan: Plan, base: Path) -> Given:
     for method in plan.method:
         _check_method(method, given.rows, modality, plan)
     return given
+
+
+def _check_base(plan: Plan, given: Given) -> None:
+    if len(given.base) and plan.model.architecture is None:
+        raise InputError(
+            f"the source {plan.request.source} gives base_training rows, which train a base model of an architecture",
+            do="give model.architecture in place of model.directory or model.base",
+        )
+    if plan.base_recipe is not None and not len(given.base):
+        raise InputError(
+            f"[base_recipe] trains a base model, and the source {plan.request.source} gives no base_training rows"
+        )
 
 
 def _check_method(method: MethodPlan, rows: Mapping[str, Rows], modality: str, plan: Plan) -> None:

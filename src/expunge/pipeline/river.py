@@ -12,7 +12,9 @@ from expunge.contract.model import Model
 from expunge.contract.registry import find
 from expunge.engine.fit import fit
 from expunge.facts.digest import canonical_json, read_json, sha256
+from expunge.facts.recipe import Recipe
 from expunge.facts.record import MethodFacts, Record
+from expunge.facts.rows import Rows
 from expunge.pipeline.build import untrained
 from expunge.pipeline.cache import RequestCache
 from expunge.pipeline.given import Given
@@ -54,33 +56,53 @@ class River:
     @property
     def shop(self) -> Workshop:
         """Return what makes the models of this run."""
-        return Workshop(self.plan, self.run, self.cache, self.placement, self.progress)
+        return self._shop(self.base_model())
+
+    def _shop(self, base: Path | None) -> Workshop:
+        return Workshop(self.plan, self.run, self.cache, self.placement, self.progress, base)
 
     def blank(self) -> Path:
         """Return the directory of the untrained model."""
-        return self.shop.model(
+        return self._shop(None).model(
             "untrained", lambda: untrained(self.plan.model, self.given.rows, self.plan.seeds.target, self.base)
         )
+
+    def base_model(self) -> Path | None:
+        """Return the directory of the model that training starts from: given, or trained on the source's rows for it; None without."""
+        if self.plan.model.base is not None:
+            return self.base / self.plan.model.base
+        if not len(self.given.base):
+            return None
+        recipe = (self.plan.base_recipe or self._shop(None).recipe()).model_copy(
+            update={"seed": self.plan.seeds.target}
+        )
+        return self._fitted("base", self.blank(), self.given.base, recipe)
+
+    def _fitted(self, piece: str, start: Path, rows: Rows, recipe: Recipe) -> Path:
+        shop = self._shop(None)
+
+        def make() -> Model:
+            with undisturbed(recipe.seed):
+                return fit(shop.open(start), rows, recipe, job=shop.job(recipe.seed))
+
+        return shop.model(piece, make, (piece, *shop.made_from(start, rows, recipe)))
 
     def target(self) -> Path:
         """Return the directory of the target: the one given, or one trained on forget and retain rows."""
         if self.plan.model.directory is not None:
             return self.base / self.plan.model.directory
-        seed, blank = self.plan.seeds.target, self.blank()
-        rows, recipe = self.given.training("forget", "retain"), self.shop.recipe(seed)
-
-        def make() -> Model:
-            with undisturbed(seed):
-                return fit(self.shop.open(blank), rows, recipe, job=self.shop.job(seed))
-
-        return self.shop.model("target", make, ("target", *self.shop.made_from(blank, rows, recipe)))
+        recipe = self.shop.recipe(self.plan.seeds.target)
+        return self._fitted("target", self._like(), self.given.training("forget", "retain"), recipe)
 
     def _like(self) -> Path:
-        """Return the directory of a model of the architecture to train again."""
+        """Return the directory of the model to train again: the base model, else one of the architecture."""
+        base = self.base_model()
+        if base is not None:
+            return base
         return self.target() if self.plan.model.architecture is None else self.blank()
 
     def retrained(self) -> list[Path]:
-        """Return the directories of the retrained models: those given, or trained from nothing on the retain rows."""
+        """Return the directories of the retrained models: those given, or trained on the retain rows."""
         given = [self.base / path for path in self.plan.model.retrained]
         if given or self.plan.recipe is None:
             return given
@@ -104,7 +126,7 @@ class River:
             return self.target()
 
         def make() -> Model:
-            blank, rows = self.shop.open(self.blank()), self.given.training("forget", "retain")
+            blank, rows = self.shop.open(self._like()), self.given.training("forget", "retain")
             return self.shop.prepared(method, blank, rows, self.shop.recipe(), self.plan.seeds.target)
 
         return self.shop.model(f"target-{method.label}", make)
@@ -161,7 +183,7 @@ class River:
             plan=plan,
             shadows=self.shadows(method),
             recipe=self.shop.recipe(self.plan.seeds.target)
-            if self.plan.recipe and self.plan.model.architecture
+            if self.plan.recipe and self.plan.model.directory is None
             else None,
             cache=self.cache,
             progress=self.progress,
@@ -171,6 +193,9 @@ class River:
         given = [Subject.at(target, "target", "target", self.placement)]
         for number, directory in enumerate(self.retrained()):
             given.append(Subject.at(directory, f"retrained-{number}", "retrained", self.placement))
+        base = self.base_model()
+        if base is not None:
+            given.append(Subject.at(base, "base", "base", self.placement))
         if self.plan.model.architecture is not None:
             given.append(Subject.at(self.blank(), "untrained", "untrained", self.placement))
         return given

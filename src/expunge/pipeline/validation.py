@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from expunge.contract.apply import undisturbed
 from expunge.contract.job import Job
 from expunge.contract.model import Model
 from expunge.contract.splits import Splits
-from expunge.engine.fit import fit
+from expunge.engine.fit import fit, starting
 from expunge.engine.order import ordered
 from expunge.engine.score import score
 from expunge.facts.errors import InputError
@@ -30,7 +31,7 @@ from expunge.store.run import Run
 
 @dataclass(frozen=True)
 class Validation:
-    """Rows to forget and to retain, those of the latter that utility is measured on, and rows in every training set.
+    """Rows to forget and to retain, those of the latter that utility is measured on, and rows in every training set, or before it (`base`).
 
     None of them is a forget, holdout or test row of the plan; `reported` counts those that the plan reports as retain rows.
     """
@@ -39,6 +40,7 @@ class Validation:
     utility: Rows
     beside: Rows
     reported: int
+    base: Rows = field(default_factory=lambda: Rows(()))
 
 
 def _drawn(names: Sequence[str], seed: int) -> list[str]:
@@ -82,7 +84,7 @@ def validation_request(given: Given, reported: Rows, seed: int) -> Validation:
     fresh = Rows(tuple(row for row in kept if row.content() not in seen), "retain")
     utility = fresh if len(fresh) else kept
     count = sum(row.content() in seen for row in (*gone, *utility))
-    return Validation(Splits.of(forget=gone, retain=kept), utility, given.beside, count)
+    return Validation(Splits.of(forget=gone, retain=kept), utility, given.beside, count, given.base)
 
 
 @dataclass(frozen=True)
@@ -100,9 +102,9 @@ class Models:
 
 def check_trainable(plan: Plan) -> Recipe:
     """Return the plan's recipe; a plan that trains no model of its own is refused."""
-    if plan.recipe is None or plan.model.architecture is None:
+    if plan.recipe is None or (plan.model.architecture is None and plan.model.base is None):
         raise InputError(
-            "a search trains models of its own: the plan needs an architecture and a [recipe]",
+            "a search trains models of its own: the plan needs an architecture (or a base model) and a [recipe]",
             causes=("settings tuned on the target that is reported would be tuned on the result",),
         )
     return plan.recipe
@@ -122,18 +124,53 @@ def train_models(
                 model.save(folder)
         return run.directory(name)
 
-    blank = piece("tune-untrained", lambda: untrained(plan.model, splits, seed, base))
+    start = _start(plan, rows, piece, base, seed, placement, progress)
 
     def trained(number: int, *names: str) -> Model:
         training = Rows(tuple(row for name in names for row in splits[name]) + tuple(rows.beside), "training")
         own = recipe.model_copy(update={"seed": seed + number})
         with undisturbed(own.seed):
-            job = Job(seed=own.seed, progress=progress)
-            return fit(load_model(blank, placement).fresh(own.seed), training, own, job=job)
+            job = Job(
+                seed=own.seed,
+                progress=progress,
+                base=partial(load_model, start.base, placement) if start.base else None,
+            )
+            return fit(starting(load_model(start.like, placement), own.seed, job), training, own, job=job)
 
     target = piece("tune-target", lambda: trained(0, "forget", "retain"))
     others = [piece(f"tune-retrained-{i}", lambda i=i: trained(1 + i, "retain")) for i in range(retrained)]  # type: ignore[misc]
     return Models(target, tuple(others), placement)
+
+
+@dataclass(frozen=True)
+class _Start:
+    """A model of the architecture to train, and the base model that training starts from, where there is one."""
+
+    like: Path
+    base: Path | None = None
+
+
+def _start(
+    plan: Plan,
+    rows: Validation,
+    piece: Callable[[str, Callable[[], Model]], Path],
+    base: Path,
+    seed: int,
+    placement: Placement,
+    progress: Bars,
+) -> _Start:
+    if plan.model.base is not None:
+        return _Start(base / plan.model.base, base / plan.model.base)
+    blank = piece("tune-untrained", lambda: untrained(plan.model, rows.splits.rows, seed, base))
+    if not len(rows.base):
+        return _Start(blank)
+    recipe = (plan.base_recipe or check_trainable(plan)).model_copy(update={"seed": seed})
+
+    def trained() -> Model:
+        with undisturbed(seed):
+            return fit(load_model(blank, placement), rows.base, recipe, job=Job(seed=seed, progress=progress))
+
+    return _Start(blank, piece("tune-base", trained))
 
 
 def probabilities(model: Model, rows: Rows, job: Job) -> FloatArray:

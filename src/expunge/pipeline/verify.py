@@ -197,7 +197,7 @@ def _utility(found: Mapping[str, Evidence], measurements: Sequence[Measurement],
     by_key = {(m.metric, m.model, m.split): m.score for m in measurements}
     outcomes = []
     for name, evidence in found.items():
-        if evidence.role == "untrained":
+        if evidence.role in ("untrained", "base"):
             continue
         for metric in UTILITY.get(modality, ()):
             for split in ("retain", "test"):

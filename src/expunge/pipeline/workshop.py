@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +29,17 @@ from expunge.store.run import Run
 
 @dataclass(frozen=True)
 class Workshop:
-    """Trains models from nothing and runs methods on them, for targets, retrained and shadow models alike."""
+    """Trains models and runs methods on them, for targets, retrained and shadow models alike.
+
+    `base` is the directory of the model that training starts from; without it, it starts from newly drawn weights.
+    """
 
     plan: Plan
     run: Run
     cache: RequestCache
     placement: Placement
     progress: Bars
+    base: Path | None = None
 
     def model(self, piece: str, make: Callable[[], Model], made_from: Sequence[Any] = ()) -> Path:
         """Return the directory of a piece, made first where it is not finished; `seconds-<piece>` says how long that took.
@@ -77,7 +82,8 @@ class Workshop:
 
     def job(self, seed: int, recipe: Recipe | None = None) -> Job:
         """Return the job of one unit."""
-        return Job(seed=seed, progress=self.progress, recipe=recipe, cache=self.cache)
+        base = None if self.base is None else partial(self.open, self.base)
+        return Job(seed=seed, progress=self.progress, recipe=recipe, cache=self.cache, base=base)
 
     def recipe(self, seed: int | None = None) -> Recipe:
         """Return the plan's recipe, under another seed where one is given."""
@@ -86,7 +92,7 @@ class Workshop:
         return self.plan.recipe if seed is None else self.plan.recipe.model_copy(update={"seed": seed})
 
     def trained_again(self, like: Path, rows: Rows, seed: int) -> Model:
-        """Return a model of the architecture in `like`, trained from nothing on `rows`: the method `retrain`."""
+        """Return a model of the architecture in `like`, trained on `rows`: the method `retrain`."""
         unit, splits = find("method", "retrain").create(), Splits({"retain": rows})
         return unlearn(unit, self.open(like), splits, job=self.job(seed, self.recipe()), consume=True)[0]
 

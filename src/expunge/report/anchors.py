@@ -45,6 +45,7 @@ def anchors(records: Sequence[Record]) -> tuple[Anchor, ...]:
             scores=together(retrained) if len(retrained) > 2 else {},
         ),
         _anchor("never", "never trained on the forget rows", "control", _first(records, "never_trained")),
+        _anchor("base", "base (before forget and retain rows)", "untrained", _first(records, "base")),
         _anchor("untrained", "untrained (random weights)", "untrained", _first(records, "untrained")),
     ]
     return tuple(row for row in rows if row.scores)

@@ -16,6 +16,7 @@ ROLE_WORDS: Final[Mapping[str, str]] = {
     "unlearned": "unlearned model",
     "retrained": "retrained",
     "never_trained": "never trained on the forget rows",
+    "base": "base (before the training on forget and retain rows)",
     "untrained": "untrained (random weights)",
     "guarded": "guard on",
 }

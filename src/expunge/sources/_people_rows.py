@@ -16,6 +16,7 @@ from expunge.sources._people_world import (
     RELATIONS,
     SYLLABLES,
     UNSEEN,
+    Relation,
 )
 
 PERTURBED = 5
@@ -33,17 +34,24 @@ def new_name(draw: random.Random, syllables: tuple[int, ...], taken: set[str]) -
             return name
 
 
-def person_rows(seed: int, i: int, name: str, relations: int) -> list[Row]:
-    """Return person i's facts, two rows each: one a phrasing; nothing here depends on how many people there are.
-
-    Perturbed answers have the phrasing of the paraphrased answer: the truth ratio compares these two.
-    """
-    draw, known, rows = random.Random(f"{seed}/person/{i}"), dict[str, str](), []
+def drawn_facts(seed: int, i: int, relations: int) -> list[tuple[Relation, str, list[str]]]:
+    """Return person i's facts: relation, value, and wrong values; nothing here depends on how many people there are."""
+    draw, known, facts = random.Random(f"{seed}/person/{i}"), dict[str, str](), []
     for relation in RELATIONS[:relations]:
         drawn = draw.choice(relation.values)
         value = FOLLOWS[relation.key][known[relation.through]] if relation.through else drawn
         known[relation.key] = value
-        wrong = draw.sample([other for other in relation.values if other != value], PERTURBED)
+        facts.append((relation, value, draw.sample([other for other in relation.values if other != value], PERTURBED)))
+    return facts
+
+
+def person_rows(seed: int, i: int, name: str, relations: int) -> list[Row]:
+    """Return person i's facts, two rows each: one a phrasing.
+
+    Perturbed answers have the phrasing of the paraphrased answer: the truth ratio compares these two.
+    """
+    rows = []
+    for relation, value, wrong in drawn_facts(seed, i, relations):
         words = {"noun": relation.noun, "name": name}
         for phrasing, (question, answer) in enumerate(zip(QUESTIONS, ANSWERS, strict=True)):
             other = ANSWERS[1 - phrasing]
