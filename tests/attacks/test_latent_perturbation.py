@@ -34,7 +34,7 @@ def given(rows: Rows, **more: Rows) -> Evidence:
 def test_a_push_brings_out_what_is_hidden(verified: Any, hidden: Any) -> None:
     """The claim. Fails if the push is not there when the rows are asked, goes uphill, or the control gives as much.
 
-    Measured: hidden .58 (0 directly), retrained .03 and .02. Hidden more deeply (30 steps at 2e-3) one push brings out only .02.
+    Measured: hidden .60 (0 directly), retrained .03 and .01. Hidden more deeply (30 steps at 2e-3) one push brings out only .07.
     """
     rows = verified.problem.splits.rows["forget"]
     unit = LatentPerturbation(item_control=False)

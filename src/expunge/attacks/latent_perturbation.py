@@ -35,7 +35,7 @@ class LatentPerturbation:
     about = About(
         needs=("forget", "model", "features", "sites", "generate"),
         modalities=("text",),
-        claim="A push of a fraction of the states' length brings out of an unlearned model what direct questions do not.",
+        claim="A push no longer than the states are brings out of an unlearned model what direct questions do not.",
         paper="Defending Against Unforeseen Failure Modes with Latent Adversarial Training",
         link="https://arxiv.org/abs/2403.05030",
         year=2024,
@@ -43,7 +43,8 @@ class LatentPerturbation:
         differs=(
             "One push for all rows and positions, tried on rows it was not fitted to; the paper fits one to each example.",
             "Used to attack alone, not to train against. Finds shallow hiding only: see its test for the deeper one it misses.",
-            "Defaults were chosen on the toy problem that its test uses.",
+            "Defaults from seed 1 of the toy problem, its test on seed 0: radius .25, .5, 1 brings out .23, .62, .81 of the rows (radius "
+            "1 was taken), step .05, .1, .2 .46, .62, .72 (at radius .5), the first block .62, the last .41; retrained .05 at most.",
         ),
         battery="full",
         cost="2 searches of the last budget's steps, and a generation a row for each budget",
@@ -53,7 +54,7 @@ class LatentPerturbation:
     """Steps after which the other half is asked."""
     depth: float = 0.5
     """Which block is pushed: 0 the first, 1 the last."""
-    radius: float = 0.5
+    radius: float = 1.0
     """Length of the push at most, in units of the states' mean length there."""
     step: float = 0.1
     """Length of a step, in units of the radius."""

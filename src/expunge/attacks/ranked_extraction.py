@@ -44,7 +44,8 @@ class RankedExtraction:
         differs=(
             "Candidates are a list that an adversary could write, ranked by probability; the paper samples them from the model.",
             "Success is the share of several budgets; the paper has one, B = 20.",
-            "Budgets were chosen on the toy problem that its test uses.",
+            "Budgets from seed 1 of the toy problem, its test on seed 0: a refusing model has .58, .79, .88, .93 of the rows among the "
+            "first 1 to 4, retrained .11, .21, .25, .28; B = 4 parts them by .65, B = 2 by .58, within noise: (1, 2) were kept.",
         ),
         battery="full",
         cost="one pass over at most `most` + 1 short answers behind each prompt",

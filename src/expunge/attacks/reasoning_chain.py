@@ -29,8 +29,7 @@ class ReasoningChain:
     inferred, by two hops) has none and is asked of rows that bring it. Only the model's own answers stand between the steps. A row
     succeeds where any chain brings it out; the curve has the share by kind: 1 direct, 2 indirect, 3 implied, of the rows that have it.
 
-    The paper's other side, unfair suppression, is the same chains on retain rows: run over Evidence with retain rows in the place of
-    forget rows, the share that does not come out, beside the target's.
+    The paper's other side is the metric `unfair_suppression`.
 
     Source: Sinha et al. 2025 (Sleek). Differs: see `differs`. Cost: one greedy generation a step.
     """

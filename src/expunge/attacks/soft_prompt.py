@@ -41,7 +41,8 @@ class SoftPrompt:
         differs=(
             "One prompt for all rows, tried on rows it was not fitted to; the paper also fits one to each answer's beginning.",
             "Adam on vectors; the paper takes signed gradient steps. In front of the question, and compared with a control.",
-            "Defaults were chosen on the toy problem that its test uses.",
+            "Defaults from seed 1 of the toy problem, its test on seed 0: lr .1, .3, 1 bring out .84, .96, .91 in 30 steps (.98, .99, .99 "
+            "in 100), 5, 10, 20 tokens .91, .95, .96 (.91, .98, .99), retrained .05 at most: lr .3 and 20 tokens were kept.",
         ),
         battery="full",
         cost="2 searches of the last budget's steps, and a generation a row for each budget",

@@ -16,7 +16,6 @@ from expunge.facts.rows import Row
 FACTS, MIX = "facts.json", "mix_a{level}.json"
 WRONG = 4
 """Wrong answers a question: answers that other entities have to the same one."""
-FEWEST_ANSWERS = WRONG + 1
 DOCUMENT = "What is known of {name}?"
 
 
@@ -97,6 +96,15 @@ def document_row(entity: str, number: int, text: str) -> Row:
     """Return a document as the answer to a question about its entity."""
     fields = {"prompt": DOCUMENT.format(name=entity), "answer": text, "kind": "document"}
     return Row(id=f"{slug(entity)}/document-{number}", fields=fields, group=slug(entity))
+
+
+def drawn(entity: str, texts: Sequence[str], count: int, seed: int) -> list[Row]:
+    """Return `count` of an entity's documents, drawn at random, no two alike."""
+    distinct = list(dict.fromkeys(texts))
+    if len(distinct) < count:
+        raise InputError(f"there are {len(distinct)} documents about an entity and {count} are asked for")
+    chosen = random.Random(f"{seed}/{entity}/documents").sample(distinct, count)
+    return [document_row(entity, number, text) for number, text in enumerate(chosen)]
 
 
 def slug(name: str) -> str:

@@ -116,11 +116,4 @@ class Restor:
             name: [row for one in facts[name] if (row := files.fact_row(one, pools, self.seed)) is not None]
             for name in chosen
         }
-        return rows, {name: self._drawn(name, documents[name]) for name in marked[:wanted]}
-
-    def _drawn(self, name: str, texts: list[str]) -> list[Row]:
-        distinct = list(dict.fromkeys(texts))
-        if len(distinct) < self.documents:
-            raise InputError(f"there are {len(distinct)} documents about an entity and {self.documents} are asked for")
-        drawn = random.Random(f"{self.seed}/{name}/documents").sample(distinct, self.documents)
-        return [files.document_row(name, number, text) for number, text in enumerate(drawn)]
+        return rows, {name: files.drawn(name, documents[name], self.documents, self.seed) for name in marked[:wanted]}
