@@ -10,6 +10,7 @@ import pytest
 from expunge.facts import record as facts
 from expunge.facts.claim import Claim
 from expunge.facts.errors import InputError
+from expunge.facts.score import Score
 from expunge.verdict.reach import derive_tests, reach
 
 Make = Callable[..., Any]
@@ -82,9 +83,58 @@ def test_never_knew_is_not_found(planted: Make, never: Rates) -> None:
     left_alone = reach(planted().record(never, target=never, method={"digest_after": "a"}))
     assert left_alone.not_found
     moved = reach(planted().record(never, target=never))
-    assert (moved.not_found, moved.rung) == (False, "indistinguishable")
+    assert (moved.not_found, moved.rung) == (False, "not_shown")
+    assert moved.missing == (
+        "behavioural: the target passes direct questions and every attack too, so that passing them shows no removal",
+    )
     knew = reach(planted().record(None))
     assert (knew.not_found, knew.rung, knew.missing) == (False, "not_shown", ("behavioural: no unlearned model",))
+
+
+def test_questions_that_the_target_passes_show_no_removal(planted: Make, never: Rates, knows: Rates) -> None:
+    """The target knows the rows and never says them: membership alone shows that they were there.
+
+    Fails if doing nothing climbs to `behavioural` because direct questions see nothing before the removal either, or if a model that passes
+    the attack which does see something is refused.
+    """
+    silent = {**knows, "direct": 0.04, "relearning": 0.06}
+    untouched = reach(planted().record(silent, target=silent))
+    assert untouched.rung == "not_shown"
+    assert (
+        untouched.missing[0]
+        == "behavioural: the target passes direct questions too, so that passing them shows no removal"
+    )
+    assert untouched.missing[1].startswith("resistant: loss: success 0.")
+    assert reach(planted().record(never, target=silent)).rung == "indistinguishable"
+    outside = {"battery": ("relearning",)}
+    assert reach(planted().record(never, target=silent, thresholds=outside)).rung == "not_shown"
+    spoken = {**knows, "relearning": 0.06, "loss": 0.0}
+    assert reach(planted().record({**never, "relearning": 0.6}, target=spoken)).rung == "behavioural"
+
+
+def test_utility_that_cannot_fall_is_no_evidence(planted: Make, never: Rates) -> None:
+    """Controls at .963: with random weights at .93 a loss of .05 could not be seen; at .5 it could. Without them the floor is 0.
+
+    Fails if a model that was wrecked keeps "utility" because there was none to lose.
+    """
+
+    def with_random_weights(utility: float) -> Any:
+        record = planted().record(never)
+        blank = facts.ModelFacts(role="untrained", name="untrained", content_digest="1")
+        score = Score(name="accuracy", value=utility, n=320)
+        measured = facts.Measurement(metric="accuracy", model="untrained", split="retain", score=score)
+        return record.model_copy(
+            update={"models": (*record.models, blank), "measurements": (*record.measurements, measured)}
+        )
+
+    assert reach(with_random_weights(0.5)).rung == "indistinguishable"
+    claim = reach(with_random_weights(0.93))
+    assert claim.rung == "not_shown"
+    assert "within the margin of 0.050 of 0.930 (random weights, or 0): no loss could be seen" in claim.missing[0]
+    record = planted().record({**never, "utility": 0.0})
+    for i in range(3):
+        record = planted.with_outcome(record, "accuracy", f"retrained-{i}", forget=(0.0,) * 304 + (1.0,) * 16)
+    assert reach(record).rung == "not_shown"
 
 
 def test_not_found_says_how_it_was_asked(planted: Make, never: Rates) -> None:

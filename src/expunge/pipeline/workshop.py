@@ -73,8 +73,12 @@ class Workshop:
         return float(read_json(self.run.piece(name))) if self.run.has(name) else 0.0
 
     def made_from(self, like: Path, rows: Rows, recipe: Recipe) -> tuple[Any, ...]:
-        """Return what decides the weights of a model of the architecture in `like` that is trained on `rows`."""
-        return (directory_digests(like), rows.digest(), recipe.model_dump(mode="json"))
+        """Return what decides the weights of a model of the architecture in `like` that is trained on `rows`, in whatever order they came.
+
+        Training takes rows in an order keyed on their ids: a target is the same whichever of its rows is to be forgotten.
+        """
+        by_id = Rows(tuple(sorted(rows, key=lambda row: row.id)))
+        return (directory_digests(like), by_id.digest(), recipe.model_dump(mode="json"))
 
     def open(self, directory: Path) -> Model:
         """Load a model."""

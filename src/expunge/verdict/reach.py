@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from expunge.facts.claim import Claim, Control, Rung
 from expunge.facts.record import Record, Step, Test
+from expunge.verdict.compare import compare
 from expunge.verdict.provenance import made
 from expunge.verdict.roles import (
     control_of,
@@ -21,6 +22,10 @@ from expunge.verdict.words import in_words
 
 __all__ = ["derive_tests", "reach"]
 
+BLIND = "behavioural: the target passes direct questions too, so that passing them shows no removal"
+BLIND_ALL = (
+    "behavioural: the target passes direct questions and every attack too, so that passing them shows no removal"
+)
 NO_CONTROL = "no control: neither retrained models, nor a model never trained on the forget rows, nor holdout rows"
 
 
@@ -28,6 +33,7 @@ def reach(record: Record) -> Claim:
     """Return the claim of DESIGN section 4, from tests made again from the record's rows; stored tests are not read.
 
     Each rung needs the one below and all its tests (intersection-union), so that no correction for multiplicity enters.
+    The tests passed must also see something in the target: one that it passes, too, is no evidence of a removal.
     `missing` names, for the next rung, every test that failed or could not be made. Provenance is contradicted by a direct
     question or an attack whose success is shown to exceed the control's by more than its margin.
     """
@@ -70,8 +76,11 @@ def _climb(record: Record, tests: Sequence[Test], control: Control) -> tuple[Run
     lacking = _lacking(tests, "resistant")
     if not record.thresholds.battery:
         lacking = ("resistant: the plan names no battery of attacks",)
+    by_questions = _shows_in_target(record, "behavioural")
     if lacking:
-        return "behavioural", (), lacking
+        return ("behavioural", (), lacking) if by_questions else ("not_shown", (), (BLIND, *lacking))
+    if not (by_questions or _shows_in_target(record, "resistant")):
+        return "not_shown", (), (BLIND_ALL,)
     if control != "retrained":
         return "resistant", (), ("indistinguishable: no retrained models to be indistinguishable from",)
     lacking = _lacking(tests, "indistinguishable", "noise_floor")
@@ -80,6 +89,22 @@ def _climb(record: Record, tests: Sequence[Test], control: Control) -> tuple[Run
     if lacking:
         return "resistant", (), lacking
     return "indistinguishable", (f"conditional on {len(names_of(record, 'retrained'))} retrained models",), ()
+
+
+def _shows_in_target(record: Record, step: Step) -> bool:
+    """True where a test of the step fails on the target: what it cannot see before the removal, passing it does not show gone.
+
+    A record without the target cannot say; direct questions are then taken to show.
+    """
+    target = target_of(record)
+    if target is None:
+        return True
+    made_again = (
+        compare(record, outcome, step=step, kind="non_inferiority")
+        for outcome in outcomes_of(record, target, step).values()
+        if step == "behavioural" or outcome.attack in record.thresholds.battery
+    )
+    return any(test.unscored is None and not test.passed for test in made_again)
 
 
 def _guarded(tests: Sequence[Test]) -> tuple[Rung, tuple[str, ...], tuple[str, ...]]:

@@ -79,13 +79,22 @@ def _utility(record: Record, subject: str) -> list[Test]:
 
 
 def _utility_test(record: Record, outcome: Outcome) -> Test:
-    """Return whether utility falls by less than the margin; here low > -margin decides, power is not asked for."""
+    """Return whether utility falls by less than the margin; here low > -margin decides, power is not asked for.
+
+    Where the control lies no more than the margin above random weights (above 0, where these were not measured), no loss could fail.
+    """
     plan, name = record.thresholds, name_of(outcome)
     try:
         if outcome.unscored is not None:
             raise InputError(outcome.unscored)
         others, against = _utility_control(record, outcome)
         mean = np.mean([one.forget for one in others], axis=0)
+        floor = _utility_floor(record, outcome)
+        if float(mean.mean()) - floor <= plan.utility_margin:
+            raise InputError(
+                f"utility {mean.mean():.3f} ({against}) is within the margin of {plan.utility_margin:.3f} of "
+                f"{floor:.3f} (random weights, or 0): no loss could be seen"
+            )
         bounds = paired_success_bounds(
             outcome.forget,
             mean,
@@ -102,6 +111,16 @@ def _utility_test(record: Record, outcome: Outcome) -> Test:
     )
     test = decide(found, name, outcome.model, step="utility", kind="non_inferiority", margin=plan.utility_margin)
     return test.model_copy(update={"passed": bounds.low > -plan.utility_margin})
+
+
+def _utility_floor(record: Record, outcome: Outcome) -> float:
+    """Return the utility of random weights on the same rows; 0 where it was not measured."""
+    found = [
+        one.score.value
+        for one in record.measurements
+        if (one.metric, one.split) == (outcome.attack, outcome.split) and one.model in names_of(record, "untrained")
+    ]
+    return next((value for value in found if value is not None), 0.0)
 
 
 def _utility_control(record: Record, outcome: Outcome) -> tuple[list[Outcome], str]:

@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import pytest
+from tiny_problems import Tiny, mean_over_positions, nll, plain
+
+from expunge.methods.random_answer import RandomAnswer
+
+
+def test_forget_answers_are_those_of_other_rows_and_retain_answers_their_own(
+    people: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fails if: retain rows get other answers too, forget rows keep theirs, or both are averaged together.
+
+    The draw is undone by trying: the packed forget rows carry answers of forget rows, not all their own.
+    """
+    packed = []
+    real = type(people.target).pack
+
+    def note(self: object, rows: list) -> object:  # type: ignore[type-arg]
+        packed.append(list(rows))
+        return real(self, rows)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(type(people.target), "pack", note)
+    seen = people.spied(RandomAnswer(forget_weight=2.0, retain_weight=3.0), monkeypatch)
+    n = len(seen.step.forget)
+    joint = next(rows for rows in packed if len(rows) == n + len(seen.step.retain))
+    wrong, kept = joint[:n], joint[n:]
+    assert [row["prompt"] for row in wrong] == [row["prompt"] for row in seen.step.forget]
+    assert {row["answer"] for row in wrong} <= {row["answer"] for row in people.forget}
+    assert [row["answer"] for row in wrong] != [row["answer"] for row in seen.step.forget]
+    assert [row["answer"] for row in kept] == [row["answer"] for row in seen.step.retain]
+    push = mean_over_positions([nll(row) for row in plain(seen.moved, wrong)])
+    keep = mean_over_positions([nll(row) for row in plain(seen.moved, kept)])
+    assert seen.loss == pytest.approx(2.0 * push + 3.0 * keep, rel=1e-4)
+
+
+def test_forgets_and_keeps(people: Tiny) -> None:
+    """Fails if: retain rows get other answers too, or forget rows keep theirs."""
+    people.removes(RandomAnswer, {"batch_size": 2, "epochs": 20}, forget=0.5, retain=0.8)
