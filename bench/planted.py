@@ -12,7 +12,7 @@ import math
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,14 +22,14 @@ from expunge.contract.apply import guard
 from expunge.contract.job import Job
 from expunge.contract.registry import find
 from expunge.contract.weights import weights_digest
-from expunge.facts.claim import Claim
+from expunge.facts.claim import RUNGS, Claim
 from expunge.facts.digest import canonical_json
 from expunge.facts.record import MethodFacts, Record, Thresholds
 from expunge.pipeline.subjects import Subject
 from expunge.pipeline.verify import Settings, judged, verify
 from expunge.report.page import write
 from expunge.statistics.intervals import wilson
-from expunge.testbeds.planted import Case, World, planted_world
+from expunge.testbeds.planted import Case, World, partial_world, planted_world
 
 CALIBRATED = range(900, 904)
 THRESHOLDS = Thresholds(
@@ -99,6 +99,22 @@ def claims(seed: int, out: Path | None = None) -> Iterator[tuple[Case, Record, C
         yield case, record, claim
 
 
+def left_behind(seeds: Iterable[int], shares: Sequence[float]) -> None:
+    """Print the rung reached by removals that left a share of the people behind, and what stood against the next."""
+    found: Counter[tuple[str, str]] = Counter()
+    for seed in seeds:
+        world, cache = partial_world(seed, shares), Remembering()
+        for case in world.cases:
+            claim = record_of(world, case, cache).claim
+            assert claim is not None
+            found[case.name, claim.rung] += 1
+            print(f"{seed} {case.name:12} {claim.rung:18} {'; '.join(claim.missing)}", flush=True)
+    reached = [rung for rung in RUNGS if any(key[1] == rung for key in found)]
+    print(f"\n{'':12}" + "".join(f"{rung:>18}" for rung in reached))
+    for share in shares:
+        print(f"left-{share:<7g}" + "".join(f"{found[f'left-{share:g}', rung]:18}" for rung in reached))
+
+
 def largest_bounds(records: Iterable[Record]) -> dict[str, float]:
     """Return, a kind of margin, the largest bound that a model which never saw the forget rows reached in any test."""
     found: dict[str, float] = {}
@@ -130,11 +146,17 @@ def main() -> None:
     parser.add_argument("--seeds", default="0-2", help="first and last seed of the worlds")
     parser.add_argument("--calibrate", action="store_true", help="allow the seeds that thresholds were set on")
     parser.add_argument("--out", type=Path)
+    parser.add_argument(
+        "--left", default="", help="shares of the forget people left behind, comma between, in place of the cases"
+    )
     given = parser.parse_args()
     first, last = map(int, given.seeds.split("-"))
     if not given.calibrate and set(range(first, last + 1)) & set(CALIBRATED):
         sys.exit(f"seeds {CALIBRATED} set the thresholds")
     torch.set_num_threads(1)
+    if given.left:
+        left_behind(range(first, last + 1), [float(share) for share in given.left.split(",")])
+        return
     found: Counter[tuple[str, str]] = Counter()
     clean: list[Record] = []
     right = count = 0

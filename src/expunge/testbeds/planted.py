@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -62,16 +63,7 @@ def planted_world(seed: int, *, people: int = 160, forget_people: int = 60, retr
 
     A model takes about 10 s of CPU to train.
     """
-    found = People(
-        people=people, forget_people=forget_people, holdout_people=forget_people, relations=2, ledger=0, seed=seed
-    ).run()
-    retain = Rows((*found["retain"], *found["extra_training"]), "retain")
-    splits = Splits.of(forget=found["forget"], retain=retain, holdout=found["holdout"], test=found["test"])
-    untrained = new_text_model(world_tokenizer(), "llama", SIZES, seed=100 + seed)
-    recipe = RECIPE.model_copy(update={"seed": 1000 * seed, "epochs": 80, "stop_loss": 0.005})
-    problem = train_problem(f"planted-{seed}", splits, untrained, recipe, retrained=retrained + 1)
-    *controls, another = problem.retrained
-    problem = replace(problem, retrained=tuple(controls))
+    problem, another = planted_problem(seed, people=people, forget_people=forget_people, retrained=retrained)
     draw = random.Random(f"planted/{seed}")
     cases = (
         Case(name="target", target=problem.target, unlearned=problem.target, right=("not_shown",)),
@@ -84,6 +76,39 @@ def planted_world(seed: int, *, people: int = 160, forget_people: int = 60, retr
         Case(name="over_forgotten", target=problem.target, unlearned=_declining(another, problem), right=RUNGS[:4]),
     )
     return World(problem=problem, another=another, cases=cases)
+
+
+def partial_world(seed: int, shares: Sequence[float], *, people: int = 160, forget_people: int = 60) -> World:
+    """Return a world of removals that left a share of the forget people behind, `left-SHARE` each: 0 is a retrained model.
+
+    Each is trained from nothing on the retain rows and on all rows of the first people to forget, up to the share.
+    """
+    problem, another = planted_problem(seed, people=people, forget_people=forget_people, retrained=3)
+    forget = problem.splits.rows["forget"]
+    names = list(dict.fromkeys(forget.groups))
+
+    def left(share: float) -> Model:
+        kept = set(names[: round(share * len(names))])
+        rows = Rows((*problem.splits.rows["retain"], *(row for row in forget if row.group in kept)), "train")
+        recipe = problem.recipe.model_copy(update={"seed": problem.recipe.seed + 80})
+        return fit(problem.untrained.fresh(recipe.seed), rows, recipe, job=Job(seed=recipe.seed), label="partial")
+
+    cases = tuple(Case(name=f"left-{share:g}", target=problem.target, unlearned=left(share)) for share in shares)
+    return World(problem=problem, another=another, cases=cases)
+
+
+def planted_problem(seed: int, *, people: int, forget_people: int, retrained: int) -> tuple[Problem, Model]:
+    """Return the problem of a world, and one more retrained model, whose seed no control has."""
+    found = People(
+        people=people, forget_people=forget_people, holdout_people=forget_people, relations=2, ledger=0, seed=seed
+    ).run()
+    retain = Rows((*found["retain"], *found["extra_training"]), "retain")
+    splits = Splits.of(forget=found["forget"], retain=retain, holdout=found["holdout"], test=found["test"])
+    untrained = new_text_model(world_tokenizer(), "llama", SIZES, seed=100 + seed)
+    recipe = RECIPE.model_copy(update={"seed": 1000 * seed, "epochs": 80, "stop_loss": 0.005})
+    problem = train_problem(f"planted-{seed}", splits, untrained, recipe, retrained=retrained + 1)
+    *controls, another = problem.retrained
+    return replace(problem, retrained=tuple(controls)), another
 
 
 def _answering(row: Row, answer: str) -> Row:
