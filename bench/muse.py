@@ -106,7 +106,7 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=3)
     given = parser.parse_args()
     torch.set_num_threads(1)
-    methods, sizes = given.methods.split(","), [int(size) for size in given.sizes.split(",")]
+    methods, sizes = given.methods.split(","), [int(size) for size in given.sizes.split(",") if size]
     head = [line("model", ()).rstrip("| ") + " | " + " | ".join(COLUMNS) + " |", "|---" * (1 + len(COLUMNS)) + "|"]
     with Store.open(given.out / "store") as store:
         print("\n".join(head), flush=True)
