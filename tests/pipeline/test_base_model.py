@@ -172,3 +172,18 @@ def test_what_cannot_be_is_refused_before_anything_is_trained(tmp_path: Path) ->
         check_plan_ready(check_plan(PLAN), tmp_path)
     with pytest.raises(InputError, match="there is no model directory"):
         check_plan_ready(check_plan({**PLAN, "base_recipe": None, "model": {"base": "nowhere"}}), tmp_path)
+
+
+def test_a_model_is_shared_whatever_order_its_rows_came_in(tmp_path: Path) -> None:
+    """Two requests over one training set share a target: it is named, and trained, by its rows and not by their order.
+
+    Fails if training reads rows in the order they stand (what is shared would then be another model), or another row makes no difference.
+    """
+    rows = GIVEN.rows["retain"]
+    turned = Rows(tuple(reversed(rows.items)))
+    with river(tmp_path) as one:
+        recipe = Recipe(**PLAN["recipe"])
+        shop, blank = one.shop, one.blank()
+        assert shop.made_from(blank, rows, recipe) == shop.made_from(blank, turned, recipe)
+        assert shop.made_from(blank, rows, recipe) != shop.made_from(blank, rows[1:], recipe)
+        assert fitted(blank, rows, PLAN["recipe"], 3) == fitted(blank, turned, PLAN["recipe"], 3)
