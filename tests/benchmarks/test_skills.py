@@ -74,7 +74,7 @@ def test_skills_share_a_target_and_one_goes(tmp_path: Path) -> None:
     with Store.open(tmp_path / "store") as store:
         for skill in ("first", "last"):
             protocol = SkillsBenchmark(
-                skill=skill, skills=("first", "last", "copy"), epochs=16, unseen=60, held=30
+                skill=skill, skills=("first", "last", "copy"), epochs=30, unseen=60, held=30
             ).run(None)
             chosen = replace(protocol, attacks=("direct_question",), columns=())
             plan = benchmark_plan(f"skills-{skill}", chosen, ["random_answer"], seeds=(0,), retrained=(101,))
