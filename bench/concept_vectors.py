@@ -224,6 +224,34 @@ def tables(every: dict[str, dict[str, Any]]) -> Iterator[str]:
         yield f"| {name} | {told} | {shown} |"
 
 
+def contrasts(every: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """Yield differences between models with 95% t intervals over worlds, the concepts of a world averaged first."""
+    from scipy.stats import t
+
+    found, drawn = "noise on the vectors", "noise on random vectors"
+    pairs = [(drawn, found, key) for key in ("forget", "retain", "paraphrase", "relearning")] + [
+        (found, "npo", "relearning")
+    ]
+    columns = {
+        f"{key}: {one} minus {other}": [
+            cell["models"][one][key] - cell["models"][other][key] for cell in every.values()
+        ]
+        for one, other, key in pairs
+    }
+    for name in (found, drawn):
+        columns[f"retain minus forget: {name}"] = [
+            cell["models"][name]["retain"] - cell["models"][name]["forget"] for cell in every.values()
+        ]
+    yield "\n| difference | mean over worlds (95%) | cells above 0 |\n|---|---|---|"
+    for name, values in columns.items():
+        worlds = np.reshape(values, (-1, len(CONCEPTS))).mean(1)
+        half = t.ppf(0.975, len(worlds) - 1) * worlds.std(ddof=1) / len(worlds) ** 0.5 if len(worlds) > 1 else np.inf
+        above = sum(value > 0 for value in values)
+        yield f"| {name} | {worlds.mean():.2f} ({worlds.mean() - half:.2f} to {worlds.mean() + half:.2f}) | {above} of {len(values)} |"
+    least = min(cell["models"][name]["cosine"] for cell in every.values() for name in ("ascent", "npo", "dpo"))
+    yield f"\nLeast cosine under ascent, npo and dpo: {least:.3f}."
+
+
 def kept(place: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """Return what a file holds, made once."""
     if not place.exists():
@@ -249,7 +277,7 @@ def main() -> None:
         for seed in range(first, last + 1)
         for concept in CONCEPTS
     }
-    lines = list(tables(every))
+    lines = [*tables(every), *contrasts(every)]
     (given.out / "table.md").write_text("\n".join(lines) + "\n")
     print("\n".join(lines))
 

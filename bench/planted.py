@@ -65,7 +65,13 @@ class Remembering:
         self.kept[key] = value
 
 
-def record_of(world: World, case: Case, cache: Remembering, attacks: tuple[str, ...] = ATTACKS) -> Record:
+def record_of(
+    world: World,
+    case: Case,
+    cache: Remembering,
+    attacks: tuple[str, ...] = ATTACKS,
+    metrics: tuple[str, ...] | None = None,
+) -> Record:
     """Return the record of one case, verified like a removal."""
     problem = world.problem
     subjects = [Subject.held(case.target, "target", "target")]
@@ -82,7 +88,7 @@ def record_of(world: World, case: Case, cache: Remembering, attacks: tuple[str, 
         facts = facts.model_copy(update={"guard": "refusal"})
     else:
         subjects.append(Subject.held(case.unlearned, "unlearned", "unlearned"))
-    settings = Settings(attacks=attacks, max_new_tokens=24, retain_rows=200, thresholds=THRESHOLDS)
+    settings = Settings(attacks=attacks, metrics=metrics, max_new_tokens=24, retain_rows=200, thresholds=THRESHOLDS)
     return verify(subjects, problem.splits, method=facts, request={"id": problem.name}, settings=settings, cache=cache)
 
 
@@ -99,16 +105,25 @@ def claims(seed: int, out: Path | None = None) -> Iterator[tuple[Case, Record, C
         yield case, record, claim
 
 
+def whole_groups(record: Record) -> Iterator[str]:
+    """Yield, a model, the share of forget groups that come out whole, and the largest share that comes out of one group."""
+    found = {(one.model, one.split): one.score.value for one in record.measurements if one.metric == "groups_left"}
+    for (model, split), share in found.items():
+        if split == "forget":
+            yield f"{model} {share:.3f} ({found[model, 'forget/most']:.2f})"
+
+
 def left_behind(seeds: Iterable[int], shares: Sequence[float]) -> None:
     """Print the rung reached by removals that left a share of the people behind, and what stood against the next."""
     found: Counter[tuple[str, str]] = Counter()
     for seed in seeds:
         world, cache = partial_world(seed, shares), Remembering()
         for case in world.cases:
-            claim = record_of(world, case, cache).claim
-            assert claim is not None
-            found[case.name, claim.rung] += 1
-            print(f"{seed} {case.name:12} {claim.rung:18} {'; '.join(claim.missing)}", flush=True)
+            record = record_of(world, case, cache, metrics=("probability", "rouge", "groups_left"))
+            assert record.claim is not None
+            found[case.name, record.claim.rung] += 1
+            print(f"{seed} {case.name:12} {record.claim.rung:18} {'; '.join(record.claim.missing)}", flush=True)
+            print(f"   groups left whole (most of one): {', '.join(whole_groups(record))}", flush=True)
     reached = [rung for rung in RUNGS if any(key[1] == rung for key in found)]
     print(f"\n{'':12}" + "".join(f"{rung:>18}" for rung in reached))
     for share in shares:

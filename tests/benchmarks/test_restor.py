@@ -26,13 +26,13 @@ def test_protocol_names_units_that_are_there(tmp_path: Path) -> None:
 
 def test_both_recipes_and_the_sizes_reach_the_plan() -> None:
     """Fails if the base model would be trained by the recipe of the documents, or level and documents are dropped."""
-    protocol = RestorBenchmark(documents=5, level=2, base_epochs=7, epochs=3, lr=1e-4).run(None)
+    protocol = RestorBenchmark(documents=5, level=2, base_epochs=7, epochs=3, lr=1e-4, seed=7).run(None)
     plan = benchmark_plan("restor", protocol, ["npo"], seeds=(0,), retrained=(101,))
     assert plan.recipe is not None
     assert plan.base_recipe is not None
     assert (plan.recipe.epochs, plan.recipe.lr, plan.recipe.stop_loss) == (3, 1e-4, None)
     assert (plan.base_recipe.epochs, plan.base_recipe.lr, plan.base_recipe.stop_loss) == (7, 4e-3, 0.02)
-    assert (plan.request.settings["documents"], plan.request.settings["level"]) == (5, 2)
+    assert [plan.request.settings[name] for name in ("documents", "level", "seed")] == [5, 2, 7]
 
 
 @pytest.mark.slow

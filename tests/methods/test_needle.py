@@ -74,6 +74,9 @@ def test_what_is_written_is_the_drawn_noise() -> None:
 def test_the_concept_goes_and_the_rest_stays_unlike_under_random_vectors(problem: tuple[Any, Splits]) -> None:
     """Mean of 3 noises each. Measured: found .74 forget, .95 retain; random .99 and .97 (8 vectors of a 12-person model).
 
+    That the noise ends the concept's answers, as the paper has it, does not hold here: a first bar of .6 was missed by .14. What
+    does hold, and is asked, is that it costs the concept more than the rest, and more than noise on random vectors does.
+
     Fails if the search takes vectors that serve all rows, or none that matter.
     """
     model, splits = problem

@@ -15,11 +15,10 @@ from expunge.sources._people_forms import (
     beside_of,
     facts_of,
     form_fields,
-    form_words,
     forms_of,
 )
 from expunge.sources._people_world import COUNTRY_OF, RELATIONS
-from expunge.sources.people import SYLLABLES, People, words
+from expunge.sources.people import People
 
 NAME = "Heni Zodaja"
 PEOPLE = [facts_of(0, i, 20) for i in range(60)]
@@ -111,15 +110,6 @@ def test_reversed_names_one_person() -> None:
         beside_of([PEOPLE[0], PEOPLE[0]], 0, RELATIONS[0])
 
 
-def test_words_cover_the_forms() -> None:
-    """Fails if a template word is in neither list, so that a tokenizer made of both would cut it into letters."""
-    known = {*words(), *form_words(), *SYLLABLES}
-    for relation, value in PEOPLE[7]:
-        for form in forms_of(relation):
-            row = form_fields(
-                form, relation=relation, name=NAME, value=value, draw=random.Random(2), beside=PEOPLE[7][4]
-            )
-            for text in (row["prompt"], row["answer"], *row.get("perturbed_answers", ())):
-                for word in re.findall(r"[A-Za-z]+|\d+|[^\sA-Za-z\d]", text.replace(NAME, "")):
-                    assert word in known, (form, text)
+def test_every_form_is_a_form_of_some_relation() -> None:
+    """Fails if a form is listed that no relation can be asked in."""
     assert set(FORMS) == {form for relation in RELATIONS for form in forms_of(relation)}

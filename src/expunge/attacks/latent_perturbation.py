@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 
 from expunge.contract.about import About
 from expunge.contract.evidence import Evidence
 from expunge.contract.units import Probe
-from expunge.engine.asking import success_outcome, successes
-from expunge.engine.halves import check_budgets, cross_fitted, turns
+from expunge.engine.asking import successes
+from expunge.engine.halves import check_budgets, cross_fitted_outcome, turns
 from expunge.engine.pushed import pushed
 from expunge.engine.spliced import splice, spliced_successes
 from expunge.facts.record import Outcome
@@ -72,23 +73,13 @@ class LatentPerturbation:
 
     def run(self, evidence: Evidence, probe: Probe) -> Outcome:
         """Return, a row, the share of budgets after which it comes out under a push fitted to the other half."""
-        curves: dict[str, list[tuple[float, float]]] = {}
-
-        def attempt(split: str) -> FloatArray:
-            found, curves[split] = cross_fitted(
-                evidence.rows[split], self.budgets, lambda taught, asked: self._search(probe, taught, asked)
-            )
-            return found
-
-        budget = f"up to {self.budgets[-1]} steps"
-        with_items = self.item_control
-        return success_outcome(
+        return cross_fitted_outcome(
             "latent_perturbation",
             evidence,
-            attempt,
-            with_items=with_items,
-            budget=budget,
-            curve=lambda: curves["forget"],
+            self.budgets,
+            partial(self._search, probe),
+            with_items=self.item_control,
+            budget=f"up to {self.budgets[-1]} steps",
         )
 
     def _search(self, probe: Probe, taught: Rows, asked: Rows) -> Iterator[FloatArray]:

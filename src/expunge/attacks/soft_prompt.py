@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 
 from expunge.contract.about import About
 from expunge.contract.evidence import Evidence
 from expunge.contract.units import Probe
-from expunge.engine.asking import success_outcome, successes
-from expunge.engine.halves import check_budgets, cross_fitted, turns
+from expunge.engine.asking import successes
+from expunge.engine.halves import check_budgets, cross_fitted_outcome, turns
 from expunge.engine.spliced import splice, spliced_successes, virtual_tokens, vocabulary
 from expunge.facts.record import Outcome
 from expunge.facts.rows import Rows
@@ -68,21 +69,13 @@ class SoftPrompt:
 
     def run(self, evidence: Evidence, probe: Probe) -> Outcome:
         """Return, a row, the share of budgets after which it comes out behind a prompt fitted to the other half."""
-        curves: dict[str, list[tuple[float, float]]] = {}
-
-        def attempt(split: str) -> FloatArray:
-            found, curves[split] = cross_fitted(
-                evidence.rows[split], self.budgets, lambda taught, asked: self._search(probe, taught, asked)
-            )
-            return found
-
-        return success_outcome(
+        return cross_fitted_outcome(
             "soft_prompt",
             evidence,
-            attempt,
+            self.budgets,
+            partial(self._search, probe),
             with_items=self.item_control,
             budget=f"up to {self.budgets[-1]} steps",
-            curve=lambda: curves["forget"],
         )
 
     def _search(self, probe: Probe, taught: Rows, asked: Rows) -> Iterator[FloatArray]:

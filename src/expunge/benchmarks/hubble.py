@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from expunge.benchmarks._models import small_llama
 from expunge.contract.about import About
 from expunge.contract.units import BenchmarkPlan
 from expunge.facts.errors import InputError
@@ -62,15 +63,7 @@ class HubbleBenchmark:
         """Return the protocol over books, or over made-up people."""
         if data is not None and not data.exists():
             raise InputError(f"there is no {data}", do="give --data a folder of .txt books, or leave it out")
-        model = {
-            "hidden_size": self.width,
-            "intermediate_size": self.width * 11 // 4 // 8 * 8,
-            "num_hidden_layers": self.layers,
-            **dict.fromkeys(("num_attention_heads", "num_key_value_heads"), self.width // 32),
-            "max_position_embeddings": 256,
-            "tie_word_embeddings": True,
-            "vocabulary": 1024,
-        }
+        model = small_llama(self.width, self.layers, positions=256, vocabulary=1024)
         recipe = {"epochs": 1, "batch_size": self.batch_size}
         chosen = ("corpus", "statements", "never", "seed")
         source = {"data": str(data) if data else "", **{name: getattr(self, name) for name in chosen}}

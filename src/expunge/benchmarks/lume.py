@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from expunge.benchmarks._models import small_llama
 from expunge.contract.about import About
 from expunge.contract.units import BenchmarkPlan
 from expunge.facts.errors import InputError
@@ -70,15 +71,7 @@ class LumeBenchmark:
         """Return the protocol over the folder of LUME's two files."""
         if data is None or not data.is_dir():
             raise InputError(f"there is no folder {data or 'of data'}", do="give --data the folder of LUME's two files")
-        model = {
-            "hidden_size": self.width,
-            "intermediate_size": self.width * 11 // 4 // 8 * 8,
-            "num_hidden_layers": self.layers,
-            **dict.fromkeys(("num_attention_heads", "num_key_value_heads"), self.width // 32),
-            "max_position_embeddings": 384,
-            "tie_word_embeddings": True,
-            "vocabulary": 1024,
-        }
+        model = small_llama(self.width, self.layers, positions=384, vocabulary=1024)
         counts = ("forget_documents", "retain_documents", "holdout_documents", "test_documents")
         source = {name: getattr(self, name) for name in (*counts, "prompt_words", "answer_words")}
         recipe = {name: getattr(self, name) for name in ("epochs", "lr", "stop_loss", "precision")}

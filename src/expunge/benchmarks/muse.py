@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from expunge.benchmarks._models import small_llama
 from expunge.contract.about import About
 from expunge.contract.units import BenchmarkPlan
 from expunge.facts.errors import InputError
@@ -75,15 +76,7 @@ class MuseBenchmark:
             raise InputError(
                 f"there is no {data or 'folder of books'}", do="give --data a folder of .txt books, or a .zip of them"
             )
-        model = {
-            "hidden_size": self.width,
-            "intermediate_size": self.width * 11 // 4 // 8 * 8,
-            "num_hidden_layers": self.layers,
-            **dict.fromkeys(("num_attention_heads", "num_key_value_heads"), self.width // 32),
-            "max_position_embeddings": 256,
-            "tie_word_embeddings": True,
-            "vocabulary": 1024,
-        }
+        model = small_llama(self.width, self.layers, positions=256, vocabulary=1024)
         chosen = ("book", "passages", "retain_passages", "words", "parts", "forget_size", "first")
         source = {"holdout_passages": self.passages, **{name: getattr(self, name) for name in chosen}}
         recipe = {name: getattr(self, name) for name in ("epochs", "lr", "stop_loss", "precision")}

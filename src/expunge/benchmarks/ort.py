@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from expunge.benchmarks._models import small_llama
 from expunge.contract.about import About
 from expunge.contract.units import BenchmarkPlan
 from expunge.facts.errors import InputError
@@ -78,15 +79,7 @@ class OrtBenchmark:
             raise InputError(
                 f"there is no folder {data}", do="give --data a folder that holds tofu and tofu_paraphrases"
             )
-        model = {
-            "hidden_size": self.width,
-            "intermediate_size": self.width * 11 // 4 // 8 * 8,
-            "num_hidden_layers": self.layers,
-            **dict.fromkeys(("num_attention_heads", "num_key_value_heads"), self.width // 32),
-            "max_position_embeddings": 256,
-            "tie_word_embeddings": True,
-            "vocabulary": 1024 if data is None else 2048,
-        }
+        model = small_llama(self.width, self.layers, positions=256, vocabulary=1024 if data is None else 2048)
         real = {"data": str(data), "retain_people": 3, "forget_people": 4, "holdout_people": 3, "asked": 1, "plain": 5}
         chosen = ("retain_people", "forget_people", "holdout_people", "relations", "seed")
         made = {"trained_forms": list(self.trained_forms), **{name: getattr(self, name) for name in chosen}}

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from expunge.benchmarks._models import small_llama
 from expunge.contract.about import About
 from expunge.contract.units import BenchmarkPlan
 from expunge.facts.errors import InputError
 
-CHOSEN = ("corrupted", "held_out", "others", "documents", "level")
+CHOSEN = ("corrupted", "held_out", "others", "documents", "level", "seed")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +63,8 @@ class RestorBenchmark:
     """Passes over documents and retain rows: as many for the retrained models."""
     lr: float = 1e-3
     """Peak learning rate of the training on documents."""
+    seed: int = 0
+    """Another seed makes other people, or draws other documents and entities."""
 
     def run(self, data: Path | None) -> BenchmarkPlan:
         """Return the protocol over RESTOR's folder, or over made-up people."""
@@ -69,15 +72,7 @@ class RestorBenchmark:
             raise InputError(
                 f"there is no folder {data}", do="give --data the folder of facts.json and mix_a0.json, or leave it out"
             )
-        model = {
-            "hidden_size": self.width,
-            "intermediate_size": self.width * 11 // 4 // 8 * 8,
-            "num_hidden_layers": self.layers,
-            **dict.fromkeys(("num_attention_heads", "num_key_value_heads"), self.width // 32),
-            "max_position_embeddings": 512,
-            "tie_word_embeddings": True,
-            "vocabulary": 1024,
-        }
+        model = small_llama(self.width, self.layers, positions=512, vocabulary=1024)
         source = {"data": str(data) if data else "", **{name: getattr(self, name) for name in CHOSEN}}
         return BenchmarkPlan(
             source="restor",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from expunge.benchmarks._models import small_llama
 from expunge.contract.about import About
 from expunge.contract.units import BenchmarkPlan
 from expunge.facts.errors import InputError
@@ -69,15 +70,9 @@ class RwkuBenchmark:
         """Return the protocol over generated people, or over a folder in RWKU's format."""
         if data is not None and not data.is_dir():
             raise InputError(f"there is no folder {data}", do="give --data a folder in RWKU's format, or leave it out")
-        model = {
-            "hidden_size": self.width,
-            "intermediate_size": self.width * 11 // 4 // 8 * 8,
-            "num_hidden_layers": self.layers,
-            **dict.fromkeys(("num_attention_heads", "num_key_value_heads"), self.width // 32),
-            "max_position_embeddings": 256 if data is None else 2048,
-            "tie_word_embeddings": True,
-            "vocabulary": 1024 if data is None else 4096,
-        }
+        model = small_llama(
+            self.width, self.layers, positions=256 if data is None else 2048, vocabulary=1024 if data is None else 4096
+        )
         chosen = ("people", "forget_people", "neighbours", "relations", "seed")
         source = {"holdout_people": self.forget_people, **{name: getattr(self, name) for name in chosen}}
         recipe = {name: getattr(self, name) for name in ("epochs", "lr", "stop_loss", "precision")}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from expunge.benchmarks._models import small_llama
 from expunge.contract.about import About
 from expunge.contract.units import BenchmarkPlan
 from expunge.facts.errors import InputError
@@ -73,15 +74,7 @@ class SkillsBenchmark:
         """Return the protocol of forgetting one skill."""
         if data is not None:
             raise InputError("this benchmark makes its own data", do="leave --data out")
-        model = {
-            "hidden_size": self.width,
-            "intermediate_size": self.width * 11 // 4 // 8 * 8,
-            "num_hidden_layers": self.layers,
-            **dict.fromkeys(("num_attention_heads", "num_key_value_heads"), self.width // 32),
-            "max_position_embeddings": 128,
-            "tie_word_embeddings": True,
-            "vocabulary": 257,
-        }
+        model = small_llama(self.width, self.layers, positions=128, vocabulary=257)
         source = {name: getattr(self, name) for name in ("skill", "trained", "unseen", "held", "seed")}
         recipe = {name: getattr(self, name) for name in ("epochs", "lr", "batch_size", "weight_decay", "precision")}
         return BenchmarkPlan(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from expunge.benchmarks._models import small_llama
 from expunge.contract.about import About
 from expunge.contract.units import BenchmarkPlan
 from expunge.facts.errors import InputError
@@ -57,16 +58,7 @@ class TofuBenchmark:
             raise InputError(
                 f"there is no folder {data or 'of data'}", do="give --data the folder of TOFU's JSONL files"
             )
-        model = {
-            "hidden_size": self.width,
-            "intermediate_size": self.width * 11 // 4 // 8 * 8,
-            "num_hidden_layers": self.layers,
-            "num_attention_heads": self.width // 32,
-            "num_key_value_heads": self.width // 32,
-            "max_position_embeddings": 512,
-            "tie_word_embeddings": True,
-            "vocabulary": 4096,
-        }
+        model = small_llama(self.width, self.layers, positions=512, vocabulary=4096)
         settings = ("epochs", "lr", "stop_loss", "precision")
         recipe = {"batch_size": 16, **{name: getattr(self, name) for name in settings}}
         return BenchmarkPlan(

@@ -8,8 +8,11 @@ from itertools import count
 
 import numpy as np
 
+from expunge.contract.evidence import Evidence
+from expunge.engine.asking import success_outcome
 from expunge.engine.order import cut, ordered
 from expunge.facts.errors import InputError
+from expunge.facts.record import Outcome
 from expunge.facts.rows import Rows
 from expunge.statistics.clusters import FloatArray
 
@@ -48,6 +51,27 @@ def cross_fitted(
             found[place, asked] = successes
     curve = list(zip((0.0, *map(float, budgets)), found.mean(1).tolist(), strict=True))
     return np.asarray(found[1:].mean(0), np.float64), curve
+
+
+def cross_fitted_outcome(
+    attack: str,
+    evidence: Evidence,
+    budgets: Sequence[int],
+    learn: Callable[[Rows, Rows], Iterator[FloatArray]],
+    *,
+    with_items: bool,
+    budget: str,
+) -> Outcome:
+    """Return the outcome of an attack cross-fitted on the forget rows, and its curve; `with_items` attacks the holdout rows too."""
+    curves: dict[str, list[tuple[float, float]]] = {}
+
+    def attempt(split: str) -> FloatArray:
+        found, curves[split] = cross_fitted(evidence.rows[split], budgets, learn)
+        return found
+
+    return success_outcome(
+        attack, evidence, attempt, with_items=with_items, budget=budget, curve=lambda: curves["forget"]
+    )
 
 
 def check_budgets(budgets: Sequence[int]) -> None:

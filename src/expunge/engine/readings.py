@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from expunge.contract.evidence import Evidence
 from expunge.facts.errors import InputError
 from expunge.statistics.answers import own_answers
+from expunge.statistics.clusters import FloatArray
 from expunge.statistics.position_scores import PositionScores
 from expunge.statistics.rouge import Rouge, rouge_l
 from expunge.statistics.tofu import Answers, answers_of
@@ -20,6 +23,12 @@ def named_answers(evidence: Evidence, split: str) -> Answers:
     scores = evidence.of(split)
     found = dict(zip(scores.keys, scores.mean_log_prob().tolist(), strict=True))
     return answers_of(found, evidence.rows[split].ids)
+
+
+def right_choices(evidence: Evidence, split: str) -> FloatArray:
+    """Return 1 a row whose own answer has a higher mean log p a token than each of its wrong ones, else 0: an equal one does not count."""
+    answers = named_answers(evidence, split)
+    return np.array([own > wrong.max() for own, wrong in zip(answers.own, answers.wrong, strict=True)], np.float64)
 
 
 def said(evidence: Evidence, split: str) -> list[str]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from expunge.contract.about import About
 from expunge.contract.evidence import Evidence
-from expunge.engine.readings import named_answers, said
+from expunge.engine.readings import right_choices, said
 from expunge.facts.errors import InputError
 from expunge.facts.score import Score
 from expunge.statistics.clusters import FloatArray
@@ -62,7 +62,7 @@ class MuseKnowmem:
             values = partial(self._values, evidence, split, chosen)
             found[split] = mean_score("MUSE KnowMem (rougeL f1)", values, groups, ideal=ideal, keep=whole)
             if whole and chosen and all(row.get("perturbed_answers") for row in rows):
-                choices = partial(_choices, evidence, split)
+                choices = partial(right_choices, evidence, split)
                 found[f"{split}/choice"] = mean_score("MUSE KnowMem, choice", choices, groups, ideal=ideal)
         return found
 
@@ -72,9 +72,3 @@ class MuseKnowmem:
         texts, rows = said(evidence, split), evidence.rows[split]
         pairs = [(str(rows[i]["answer"]), until_stop(texts[i])) for i in chosen]
         return np.array([rouge_l_f1(*pair, stemming=self.stemming) for pair in pairs], np.float64)
-
-
-def _choices(evidence: Evidence, split: str) -> FloatArray:
-    answers = named_answers(evidence, split)
-    pairs = zip(answers.own, answers.wrong, strict=True)
-    return np.array([own > wrong.max() for own, wrong in pairs], np.float64)

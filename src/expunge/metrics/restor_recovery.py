@@ -10,7 +10,7 @@ import numpy as np
 
 from expunge.contract.about import About
 from expunge.contract.evidence import Evidence
-from expunge.engine.readings import named_answers, said
+from expunge.engine.readings import right_choices, said
 from expunge.facts.errors import InputError, UndeclaredRead
 from expunge.facts.rows import Rows
 from expunge.facts.score import Score, unscored
@@ -62,7 +62,7 @@ class RestorRecovery:
                 continue
             add = partial(mean_score, groups=rows.groups, ideal=ideal_for(split))
             found[split] = add("true facts said", partial(_holding, evidence, split, "value"))
-            found[f"{split}/choice"] = add("true facts, choice", partial(_chosen, evidence, split))
+            found[f"{split}/choice"] = add("true facts, choice", partial(right_choices, evidence, split))
             if all(row.get("false_value") for row in rows):
                 found[f"{split}/false"] = add("false facts said", partial(_holding, evidence, split, "false_value"))
         found[f"{FACTS}/recovered"] = _recovered(evidence)
@@ -72,11 +72,6 @@ class RestorRecovery:
 def _holding(evidence: Evidence, split: str, field: str) -> FloatArray:
     pairs = zip(evidence.rows[split], said(evidence, split), strict=True)
     return np.array([contains_value(text, str(row[field])) for row, text in pairs], np.float64)
-
-
-def _chosen(evidence: Evidence, split: str) -> FloatArray:
-    answers = named_answers(evidence, split)
-    return np.array([own > wrong.max() for own, wrong in zip(answers.own, answers.wrong, strict=True)], np.float64)
 
 
 def _recovered(evidence: Evidence) -> Score:

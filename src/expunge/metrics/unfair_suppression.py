@@ -15,10 +15,7 @@ from expunge.facts.score import Score
 from expunge.statistics.answers import said_successes
 from expunge.statistics.clusters import FloatArray
 from expunge.statistics.declining import declines
-from expunge.statistics.summary import mean_score
-
-JUDGED = ("forget", "holdout")
-"""Splits on whose rows falling silent is asked for, or says nothing."""
+from expunge.statistics.summary import JUDGED_BY_CONTROL, mean_score
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +53,7 @@ class UnfairSuppression:
         """Return the shares of each split but forget and holdout ones that the model generated on."""
         found = {}
         for split in evidence.generations:
-            if split.partition("/")[0] in JUDGED:
+            if split.partition("/")[0] in JUDGED_BY_CONTROL:
                 continue
             known = self._known(evidence, split)
             groups = evidence.rows[split].take(known).groups

@@ -17,9 +17,8 @@ import torch
 from expunge.contract.evidence import Evidence
 from expunge.contract.job import Cache, Forgetful, Job
 from expunge.contract.splits import SPLITS, Splits
-from expunge.facts.errors import InputError
 from expunge.facts.recipe import Recipe
-from expunge.facts.record import Measurement, MethodFacts, ModelFacts, Outcome, Record, SplitFacts, Thresholds
+from expunge.facts.record import Measurement, MethodFacts, Outcome, Record, SplitFacts, Thresholds
 from expunge.facts.rows import Rows
 from expunge.facts.score import Score
 from expunge.pipeline.attacking import Attacker
@@ -214,11 +213,3 @@ def _utility(found: Mapping[str, Evidence], measurements: Sequence[Measurement],
                         )
                     )
     return outcomes
-
-
-def model_facts(record: Record, role: str) -> ModelFacts:
-    """Return the first model of a role."""
-    for model in record.models:
-        if model.role == role:
-            return model
-    raise InputError(f"the record has no {role} model")

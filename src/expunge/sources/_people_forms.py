@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -152,14 +151,3 @@ def other_prompts(relation: Relation, name: str) -> dict[str, Any]:
     german = TRANSLATED[0].format(noun=GERMAN[relation.key], name=name)
     others = tuple(text.format(noun=relation.noun, name=name) for text in UNSEEN)
     return {"paraphrased_prompts": others, "translated_prompts": {"German": german}}
-
-
-def form_words() -> tuple[str, ...]:
-    """Return the words of the forms that `_people_world.words()` lacks or has, sorted.
-
-    They stand apart from `words()`: a longer list there would change every model that was made with the toy world's tokenizer, which
-    cuts a word that it does not know into letters.
-    """
-    pairs = [*CLOZE, *CHOICE, TRUE_FALSE, YES, NO, *REVERSED, BESIDE, *TRANSLATED, ", or", *GERMAN.values()]
-    texts = [*pairs, *(text for pair in (*TENSES, *TWO_HOP.values()) for text in pair)]
-    return tuple(sorted(set(re.findall(r"[A-Za-z]+|[^\sA-Za-z]", re.sub(r"\{\w+\}", " ", " ".join(texts))))))

@@ -103,7 +103,10 @@ def read_paraphrases(folder: Path) -> dict[tuple[str, str], tuple[str, ...]]:
     """
     paths = sorted(folder.glob("paraphrase_res*.csv*"))
     if not paths:
-        raise InputError(f"{folder} has no paraphrase_res*.csv", do="set paraphrases to the folder that holds it")
+        raise InputError(
+            f"{folder} has no paraphrase_res*.csv",
+            do="give the folder that holds tofu_paraphrases",
+        )
     found: dict[tuple[str, str], tuple[str, ...]] = {}
     for path in paths:
         reader = csv.reader(io.StringIO(read_text(path), newline=""))
