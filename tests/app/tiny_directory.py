@@ -120,7 +120,7 @@ def make_tiny(
     texts = [f"Question: {row['question']} Answer: {row['answer']}" for row in rows]
     blank = new_text_model(word_tokenizer(texts), architecture, SIZES, seed=seed)
     recipe = (
-        Recipe(epochs=200, lr=5e-3, batch_size=24, stop_loss=0.03)
+        Recipe(epochs=400, lr=5e-3, batch_size=8, stop_loss=0.01)
         if architecture == "gpt2"
         else Recipe(epochs=80, lr=1e-2, batch_size=24, stop_loss=0.03)
     )
