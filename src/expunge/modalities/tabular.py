@@ -15,6 +15,7 @@ from expunge.facts.errors import InputError
 from expunge.modalities.array_tasks import Classification, Regression
 from expunge.modalities.arrays import ArrayModel, refuse_not_finite
 from expunge.modalities.directory import Architecture, fields_of, read_description, read_weights
+from expunge.modalities.layers import MLP
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,37 +49,6 @@ class Features:
     def describe(self) -> dict[str, Any]:
         """Return what `expunge.json` keeps."""
         return {"width": self.width}
-
-
-class Layer(nn.Module):
-    """A linear map and a rectifier."""
-
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__()
-        self.linear = nn.Linear(inputs, outputs)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return (n, outputs)."""
-        found: Tensor = self.linear(x).relu()
-        return found
-
-
-class MLP(nn.Module):
-    """A stem and `depth` further hidden layers of one width, then a linear head."""
-
-    def __init__(self, shape: tuple[int], outputs: int, *, width: int = 128, depth: int = 1) -> None:
-        super().__init__()
-        self.stem = Layer(shape[0], width)
-        self.blocks = nn.ModuleList(Layer(width, width) for _ in range(depth))
-        self.head = nn.Linear(width, outputs)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return (n, outputs)."""
-        x = self.stem(x)
-        for block in self.blocks:
-            x = block(x)
-        found: Tensor = self.head(x)
-        return found
 
 
 NETWORKS: Mapping[str, Callable[..., nn.Module]] = {"mlp": MLP}

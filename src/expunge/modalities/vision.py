@@ -87,7 +87,7 @@ def vision_model(
     seed: int = 0,
     **arguments: Any,
 ) -> ArrayModel:
-    """Return a new image classifier: `network` is cnn, resnet or vit, `arguments` its own (width, depth...)."""
+    """Return a new image classifier: `network` is cnn, resnet, vit or mlp, `arguments` its own (width, depth...)."""
     architecture, task = Architecture(network, arguments, NETWORKS), Classification(classes=classes)
     return ArrayModel(architecture.build(images.shape, task.outputs, seed=seed), architecture, images, task)
 

@@ -1,4 +1,4 @@
-"""Three image networks: a small CNN, a CIFAR-style ResNet, a ViT. Each has a `stem`, `blocks` and a `head`.
+"""Image networks: a small CNN, a CIFAR-style ResNet, a ViT, an MLP over pixels. Each has a `stem`, `blocks` and a `head`.
 
 GroupNorm in place of BatchNorm. Running statistics are buffers: they move outside any scope or mask when a method runs in
 train mode, keep a trace of the forget rows that no gradient method reaches, and make one example's gradient depend on the
@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
-from expunge.modalities.layers import conv, group_norm
+from expunge.modalities.layers import MLP, conv, group_norm
 
 
 class ConvBlock(nn.Module):
@@ -150,4 +150,4 @@ class ViT(nn.Module):
         return found
 
 
-NETWORKS: Mapping[str, Callable[..., nn.Module]] = {"cnn": CNN, "resnet": ResNet, "vit": ViT}
+NETWORKS: Mapping[str, Callable[..., nn.Module]] = {"cnn": CNN, "resnet": ResNet, "vit": ViT, "mlp": MLP}
