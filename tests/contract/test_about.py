@@ -21,7 +21,7 @@ FACTS: dict[str, Any] = {
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"needs": ("forget", "weights")}, "unknown needs .'weights'"),
+        ({"needs": ("forget", "moon")}, "unknown needs .'moon'"),
         ({"modalities": ("text", "audio")}, "unknown modalities .'audio'"),
         ({"battery": "huge"}, "unknown battery 'huge'"),
         ({"search": {"lr": ("gaussian", 0.0, 1.0)}}, "search of 'lr'"),

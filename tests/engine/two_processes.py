@@ -19,7 +19,7 @@ from expunge.contract.splits import Splits
 from expunge.contract.weights import is_sharded, whole
 from expunge.engine.descend import Descent, Step, descend
 from expunge.engine.fit import fit
-from expunge.engine.parallel import world
+from expunge.engine.parallel import gather_objects, world
 from expunge.engine.per_example import gradient_norms
 from expunge.engine.score import score
 from expunge.facts.errors import InputError
@@ -201,6 +201,7 @@ def what_the_lead_does(folder: Path) -> dict[str, np.ndarray]:
         found["partial"] = str(partial)
         from_lead(lambda: (partial / "file").write_bytes(b"1"))
         found["early"] = (folder / "made").exists()
+        gather_objects(0)  # both have looked before the lead goes on
     found["late"] = (folder / "made" / "file").exists()
     try:
         with new_directory_of_lead(folder / "broken") as partial:

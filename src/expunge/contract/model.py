@@ -62,6 +62,8 @@ class Capabilities:
     logits: bool = True
     features: bool = True
     generate: bool = False
+    predictions: bool = False
+    """One answer a row, so that all its probabilities fit in one array."""
     notes: tuple[str, ...] = field(default=())
 
 

@@ -46,6 +46,10 @@ class Classification:
         """Return the cross-entropy of each example, (examples,)."""
         return nn.functional.cross_entropy(outputs.float(), targets, reduction="none")
 
+    def predictions(self, outputs: Tensor) -> Tensor:
+        """Return log p of every class, (examples, classes), in nats."""
+        return torch.log_softmax(outputs.float(), dim=-1)
+
     def redraw(self, targets: Tensor, generator: torch.Generator) -> Tensor:
         """Return labels drawn uniformly from the classes that are not the example's own."""
         shift = torch.randint(1, self.classes, targets.shape, generator=generator).to(targets.device)
@@ -92,6 +96,10 @@ class Regression:
     def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return half the squared error of each example, (examples,)."""
         return (outputs[:, 0].float() - targets).square() / 2
+
+    def predictions(self, outputs: Tensor) -> Tensor:
+        """Return the predicted numbers on the scale of the rows, (examples, 1)."""
+        return outputs[:, :1].float() * self.std + self.mean
 
     def redraw(self, targets: Tensor, generator: torch.Generator) -> Tensor:
         """Return targets drawn from the Gaussian of `mean` and `std` (the Gaussian amnesiac labels of regression)."""

@@ -69,7 +69,7 @@ class ArrayModel:
 
     def __post_init__(self) -> None:
         self.modality = self.reader.modality
-        self.capabilities = Capabilities(logits=isinstance(self.task, Classification))
+        self.capabilities = Capabilities(logits=isinstance(self.task, Classification), predictions=True)
 
     @property
     def device(self) -> torch.device:
@@ -119,6 +119,10 @@ class ArrayModel:
         if not self.capabilities.logits:
             raise InputError("a regression has no logits", do="use a unit that needs the loss only")
         return self.outputs(batch)
+
+    def predict(self, batch: Batch) -> Tensor:
+        """Return log p of every class, (size, classes), in nats; of a regression the predicted numbers, (size, 1)."""
+        return self.task.predictions(self.outputs(batch))
 
     def total_loss(self, batch: Batch, noise: Tensor | None = None) -> Tensor:
         """Return -log p(label) in nats, or half the squared error of a standardised target, (size,)."""

@@ -38,6 +38,8 @@ OFFERED = frozenset(
         "sites",
         "generate",
         "attacks",
+        "predictions",
+        "weights",
     }
 )
 """What every verification can offer; the rest depends on the splits and models given."""

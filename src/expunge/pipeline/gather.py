@@ -37,12 +37,15 @@ def gather(
         found[subject.name] = one
     retrained = [one for one in found.values() if one.role == "retrained"]
     target = next((one for one in found.values() if one.role == "target"), None)
+    untrained = next((one for one in found.values() if one.role == "untrained"), None)
     beside = shadow_evidence(shadows, rows, measurer, progress) if "shadows" in needs else {}
     linked = {}
     for name, one in found.items():
         others = tuple(other for other in retrained if other.name != name)
         reference = others[0] if others else None
-        linked[name] = replace(one, retrained=others, target=target, reference=reference, shadows=beside)
+        linked[name] = replace(
+            one, retrained=others, target=target, untrained=untrained, reference=reference, shadows=beside
+        )
     return linked
 
 
@@ -56,4 +59,4 @@ def _behind_guard(one: Evidence, subject: Subject) -> Evidence:
         ]
         for split, answers in one.generations.items()
     }
-    return replace(one, generations=generations, scores={}, gradient_norms={})
+    return replace(one, generations=generations, scores={}, gradient_norms={}, predictions={}, weights={})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,6 +14,7 @@ from expunge.contract.job import Cache, Forgetful, Job
 from expunge.contract.model import Model
 from expunge.contract.weights import is_sharded, weights_digest
 from expunge.engine.per_example import gradient_norms
+from expunge.engine.predict import predict
 from expunge.engine.score import score
 from expunge.facts.digest import canonical_json, sha256
 from expunge.facts.errors import InputError
@@ -67,12 +68,21 @@ class Measurer:
 
     def norms(self, model: Model, rows: Rows) -> np.ndarray:
         """Return the norm of the gradient of each row's mean loss, over all parameters together."""
-        key = self._key("gradient norms", model, rows)
+        return self._array(
+            "gradient norms", model, rows, lambda: gradient_norms(model, rows, job=self.job)[0].double().cpu().numpy()
+        )
+
+    def predict(self, model: Model, rows: Rows) -> np.ndarray:
+        """Return log-probabilities of every class (or the predicted number) of each row."""
+        return self._array("predictions", model, rows, lambda: predict(model, rows, job=self.job))
+
+    def _array(self, what: str, model: Model, rows: Rows, make: Callable[[], np.ndarray]) -> np.ndarray:
+        key = self._key(what, model, rows)
         known = self.cache.get(key)
         if known is not None:
             return np.asarray(np.load(io.BytesIO(known), allow_pickle=False))
-        with self._clock("gradients"):
-            found = gradient_norms(model, rows, job=self.job)[0].double().cpu().numpy()
+        with self._clock(what):
+            found = make()
         buffer = io.BytesIO()
         np.save(buffer, found)
         self.cache.put(key, buffer.getvalue())
@@ -97,6 +107,12 @@ class Measurer:
             if generates
             else {},
             gradient_norms={s: self.norms(model, r) for s, r in norms.items()} if takes_gradients else {},
+            predictions={s: self.predict(model, r) for s, r in rows.items() if len(r)}
+            if "predictions" in needs and model.capabilities.predictions
+            else {},
+            weights={n: p.detach().float().cpu().numpy() for n, p in model.module.named_parameters()}
+            if "weights" in needs and not is_sharded(model.module)
+            else {},
         )
 
     def _key(self, what: str, model: Model, rows: Rows) -> str:

@@ -36,6 +36,9 @@ from expunge.verdict.roles import control_of
 ATTACKED = ("target", "unlearned", "guarded", "retrained", "never_trained")
 """Roles that attacks run on: the unlearned model, what it came from, and the controls."""
 
+COMPUTED = ("scores", "predictions", "weights")
+"""Evidence that some models do not give; a metric that reads it says nothing of them."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -72,6 +75,8 @@ def offered_by(rows: Mapping[str, Rows], subjects: Sequence[Subject], recipe: Re
     found = set(rows)
     if any(subject.role == "retrained" for subject in subjects):
         found.add("retrained")
+    if any(subject.role == "untrained" for subject in subjects):
+        found.add("untrained")
     if recipe is not None and recipe.stop_loss is None:
         found.add("recipe")
     return frozenset(found)
@@ -184,7 +189,7 @@ def _measure(found: Mapping[str, Evidence], battery: Battery) -> list[Measuremen
     measurements = []
     for name, evidence in found.items():
         for metric, unit in battery.metrics:
-            if not evidence.scores and "scores" in unit.about.needs:
+            if any(need in unit.about.needs and not getattr(evidence, need) for need in COMPUTED):
                 continue
             for split, score in unit.run(evidence).items():
                 measurements.append(Measurement(metric=metric, model=name, split=split, score=score))

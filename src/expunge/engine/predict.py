@@ -1,0 +1,45 @@
+"""What a model predicts for each row: the whole distribution over classes, or the number."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from expunge.contract.job import Job
+from expunge.contract.model import Batch, Model
+from expunge.engine.kernels import fast_linear
+from expunge.engine.order import cut
+from expunge.facts.errors import InputError
+from expunge.facts.rows import Rows
+
+ROWS = 512
+"""Rows predicted at once."""
+
+
+@runtime_checkable
+class Predicting(Protocol):
+    """An adapter with a prediction of its own; the others' is the softmax of their logits."""
+
+    def predict(self, batch: Batch) -> Tensor:
+        """Return log-probabilities (size, classes) in nats, or predicted numbers (size, 1) on the scale of the rows."""
+
+
+@torch.no_grad()
+def predict(model: Model, rows: Rows, *, job: Job) -> NDArray[np.float32]:
+    """Return what `model` predicts for each row, (rows, outputs); a model that writes or draws is refused."""
+    if not model.capabilities.predictions:
+        raise InputError(f"a {model.modality} model of this kind gives no single prediction a row")
+    parts = []
+    for indices in cut(list(range(len(rows))), ROWS):
+        batch = model.pack(rows.take(indices))
+        with job.autocast(), fast_linear():
+            if isinstance(model, Predicting):
+                found = model.predict(batch)
+            else:
+                found = torch.log_softmax(model.logits(batch).float(), dim=-1)
+        parts.append(found.float().cpu().numpy())
+    return np.asarray(np.concatenate(parts), np.float32)
