@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -25,6 +25,7 @@ from expunge.pipeline.measure import Measurer
 from expunge.pipeline.processes import copied
 from expunge.pipeline.progress import Bars
 from expunge.pipeline.subjects import Subject
+from expunge.statistics.position_scores import PositionScores
 
 
 @dataclass
@@ -41,6 +42,8 @@ class Attacker:
     max_new_tokens: int
     progress: Bars
     target: Model | None = None
+    digests: dict[int, Any] = field(default_factory=dict)
+    """Digests of rows and of evidence by object: made once a verification, where every model is asked the same."""
 
     def attack(self, model: Model, evidence: Evidence, subject: Subject) -> Iterator[Outcome]:
         """Yield the outcome of every attack that fits: behind a guard those that need likelihoods do not."""
@@ -86,11 +89,13 @@ class Attacker:
 
     def _key(self, name: str, unit: Any, model: Model, evidence: Evidence) -> str:
         """Everything an outcome depends on: the unit, the weights, the rows, and the other models' evidence by content."""
-        beside, target = _beside(evidence, frozenset(unit.about.needs)), self._target(unit)
+        beside, target = self._beside(evidence, frozenset(unit.about.needs)), self._target(unit)
         if target is not None:
             beside.append(weights_digest(target.module))
         recipe = self.measurer.job.recipe if "recipe" in unit.about.needs else None
-        rows = {split: found.digest() for split, found in {**self.splits.rows, **evidence.rows}.items()}
+        rows = {
+            split: self._digest(found, found.digest) for split, found in {**self.splits.rows, **evidence.rows}.items()
+        }
         return sha256(
             canonical_json(
                 [
@@ -107,17 +112,25 @@ class Attacker:
             )
         )
 
+    def _digest(self, of: object, make: Callable[[], Any]) -> Any:
+        kept = self.digests.get(id(of))
+        if kept is None:
+            kept = self.digests[id(of)] = (of, make())  # the object is kept too, so that no other takes its id
+        return kept[1]
 
-def _beside(evidence: Evidence, needs: frozenset[str]) -> list[Any]:
-    """Return digests of the other models' evidence that a unit with `needs` may read."""
-    compared = needs & {"retrained", "target", "shadows"}
-    others = [evidence.reference, evidence.target, *evidence.retrained] if compared else []
-    found: list[Any] = [_scored(other) for other in others if other is not None]
-    if "shadows" in needs:
-        for kind, shadows in sorted(evidence.shadows.items()):
-            found.append([kind, [[_scored(one), list(one.rows["members"].ids)] for one in shadows]])
-    return found
+    def _beside(self, evidence: Evidence, needs: frozenset[str]) -> list[Any]:
+        """Return digests of the other models' evidence that a unit with `needs` may read."""
+        compared = needs & {"retrained", "target", "shadows"}
+        others = [evidence.reference, evidence.target, *evidence.retrained] if compared else []
+        found: list[Any] = [self._scored(other) for other in others if other is not None]
+        if "shadows" in needs:
+            for kind, shadows in sorted(evidence.shadows.items()):
+                found.append([kind, [[self._scored(one), list(one.rows["members"].ids)] for one in shadows]])
+        return found
+
+    def _scored(self, evidence: Evidence) -> list[str]:
+        return [self._digest(scores, partial(_of_scores, scores)) for scores in evidence.scores.values()]
 
 
-def _scored(evidence: Evidence) -> list[str]:
-    return [sha256(scores.save()) for scores in evidence.scores.values()]
+def _of_scores(scores: PositionScores) -> str:
+    return sha256(scores.save())

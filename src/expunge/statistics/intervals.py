@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from expunge.facts.errors import InputError
 from expunge.statistics.clusters import FloatArray, Groups, critical, dense_groups, numbers
@@ -95,12 +96,17 @@ def tango(only_first: int, only_second: int, n: int, *, confidence: float = 0.95
     )
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=16)
+def _drawn_counts(units: int, draws: int, seed: int) -> NDArray[np.uint16]:
+    return np.random.default_rng(seed).multinomial(units, np.full(units, 1 / units), size=draws).astype(np.uint16)
+
+
 def drawn_counts(units: int, draws: int, seed: int) -> FloatArray:
-    """Return how often each of `units` is drawn in each of `draws` bootstrap samples, (draws, units); made once a size."""
-    counts = np.random.default_rng(seed).multinomial(units, np.full(units, 1 / units), size=draws).astype(np.float64)
-    counts.setflags(write=False)
-    return counts
+    """Return how often each of `units` is drawn in each of `draws` bootstrap samples, (draws, units).
+
+    Drawn once a size and kept in two bytes each: drawing takes twenty times as long as the mean it serves.
+    """
+    return _drawn_counts(units, draws, seed).astype(np.float64)
 
 
 def bootstrap_mean(

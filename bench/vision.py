@@ -1,0 +1,259 @@
+"""Every method on six requests: python bench/vision.py --data ../shared/data --out vision-run. Resumes; --page writes a page.
+
+A request's methods get the same search (trials, optimiser steps, rows a step) on a second request made of its retain rows, then run under
+every seed beside ten retrained models. Tables stand between do-nothing and a second retrained model; seconds are those of a removal over
+those of training again, in the same run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import torch
+
+from expunge.contract.registry import find, units
+from expunge.contract.units import BenchmarkPlan
+from expunge.facts.digest import canonical_json
+from expunge.facts.errors import ContractBroken, InputError
+from expunge.facts.record import Record
+from expunge.pipeline.benchmark import benchmark_plan, table, value_of
+from expunge.pipeline.loading import Placement
+from expunge.pipeline.plan import Plan
+from expunge.pipeline.progress import Bars
+from expunge.pipeline.ready import check_plan_ready
+from expunge.pipeline.river import River
+from expunge.pipeline.search import Budget
+from expunge.pipeline.tune import tune
+from expunge.store.store import Store
+
+MARK = "<!-- below: written by python bench/vision.py --page -->"
+BUDGET = Budget(trials=6, steps=150, batch_size=32, patience=6)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One request: a benchmark, its data under the data folder, and its settings."""
+
+    benchmark: str
+    data: str
+    settings: Mapping[str, Any]
+    words: str
+
+
+CASES: Mapping[str, Case] = {
+    "mnist_class": Case(
+        "mnist",
+        "mnist/mnist.npz",
+        {"forget": "class=8", "train_rows": 3000, "epochs": 12},
+        "MNIST, a class (3,000 training images)",
+    ),
+    "mnist_random": Case(
+        "mnist",
+        "mnist/mnist.npz",
+        {"forget": "random=0.1", "train_rows": 3000},
+        "MNIST, a random tenth of 3,000 images of which a fifth bear a wrong label",
+    ),
+    "mnist_sample": Case(
+        "mnist",
+        "mnist/mnist.npz",
+        {"forget": "sample=50", "train_rows": 3000},
+        "MNIST, fifty images by name, of 3,000 of which a fifth bear a wrong label",
+    ),
+    "fsdd_speaker": Case("fsdd", "fsdd/fsdd.npz", {}, "Spoken digits, a speaker"),
+    "omniglot_alphabet": Case("omniglot", "omniglot", {}, "Omniglot, an alphabet of 22 characters"),
+    "california_rows": Case("california", "california_housing", {}, "California housing (regression), rows"),
+}
+NOT_HERE = ("retrain", "needle")
+"""`retrain` is the yardstick and stands in every table; `needle` edits named vectors of a language model."""
+
+
+def methods_for(modality: str) -> list[str]:
+    """Return every method that serves a modality, and relabelling under two masks (SalUn, and magnitude as its control)."""
+    served = [name for name, unit in units("method").items() if modality in unit.about.modalities]
+    return [name for name in served if name not in NOT_HERE] + ["random_label+saliency", "random_label+magnitude"]
+
+
+def protocol_of(case: Case, data: Path) -> BenchmarkPlan:
+    """Return the protocol of a case over its data."""
+    found: BenchmarkPlan = find("benchmark", case.benchmark).create(dict(case.settings)).run(data / case.data)
+    return found
+
+
+def plan_of(
+    name: str, protocol: BenchmarkPlan, methods: Sequence[str], given: argparse.Namespace, tuned: Mapping[str, Any]
+) -> Plan:
+    """Return the plan of some methods with the settings that the search chose, in place of those that the protocol has."""
+    own = {"method_settings": dict(tuned)}
+    seeds, retrained = range(given.seeds), range(101, 101 + given.retrained)
+    return benchmark_plan(
+        f"vision-{name}", protocol.__class__(**{**protocol.__dict__, **own}), methods, seeds=seeds, retrained=retrained
+    )
+
+
+def searched(name: str, protocol: BenchmarkPlan, methods: Sequence[str], given: argparse.Namespace) -> dict[str, Any]:
+    """Return the chosen settings of each method, searching those that were not searched before; {} where nothing can be."""
+    kept = given.out / name / "searched.json"
+    found: dict[str, Any] = json.loads(kept.read_text()) if kept.exists() else {}
+    left = [method for method in methods if method not in found]
+    able = []
+    for method in left:
+        unit = find("method", method.partition("+")[0])
+        has_lr = hasattr(getattr(unit.create(), "descent", None), "lr")
+        if unit.about.before_training or not (unit.about.search or has_lr):
+            found[method] = {"settings": {}, "why": "nothing to search"}
+        else:
+            able.append(method)
+    if able:
+        plan = plan_of(name, protocol, able, given, {})
+        result = tune(
+            plan, given.out / name / "store", names=able, budget=BUDGET, base=Path.cwd(), progress=Bars(quiet=True)
+        )
+        for label, search in result["methods"].items():
+            best = search["trials"][search["best"]]
+            found[label] = {"settings": {**settings_of_budget(label, plan), **best["settings"]}, "trials": len(search["trials"]),
+                            "objective": best["objective"], "as_it_is": search["trials"][0]["objective"],
+                            "do_nothing": result["do_nothing"]}  # fmt: skip
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    kept.write_bytes(canonical_json(found))
+    return found
+
+
+def settings_of_budget(label: str, plan: Plan) -> dict[str, Any]:
+    """Return the passes and rows a step that the budget gives a gradient method on the plan's own request."""
+    unit = find("method", label.partition("+")[0])
+    if getattr(unit.create(), "descent", None) is None:
+        return {}
+    given = check_plan_ready(plan, Path.cwd())
+    lead = len(given.rows["forget" if "forget" in unit.about.needs else "retain"])
+    return {"batch_size": BUDGET.batch_size, "epochs": max(1, round(BUDGET.steps / -(-lead // BUDGET.batch_size)))}
+
+
+def run_case(name: str, case: Case, given: argparse.Namespace) -> None:
+    """Search, remove, measure and attack; every finished piece is kept."""
+    protocol = protocol_of(case, given.data)
+    modality = "tabular" if case.benchmark == "california" else "vision"
+    methods = ["retrain", *(given.methods.split(",") if given.methods else methods_for(modality))]
+    tuned = searched(name, protocol, [method for method in methods if method != "retrain"], given)
+    for method in methods:
+        settings = {method: tuned[method]["settings"]} if method in tuned else {}
+        plan = plan_of(name, protocol, [method], given, settings)
+        try:
+            for record in records_of(name, plan, given):
+                label = str(record.request["label"])
+                (given.out / name / "records").mkdir(parents=True, exist_ok=True)
+                (given.out / name / "records" / f"{label}.json").write_bytes(record.to_json())
+            print(name, method, "done", flush=True)
+        except (InputError, ContractBroken) as refused:
+            (given.out / name / f"refused-{method}.txt").write_text(str(refused))
+            print(name, method, "refused:", refused, flush=True)
+
+
+def records_of(name: str, plan: Plan, given: argparse.Namespace) -> Iterator[Record]:
+    """Yield the anchors' records beside `retrain`, else one record a seed; models are made once a store."""
+    rows = check_plan_ready(plan, Path.cwd())
+    with Store.open(given.out / name / "store") as store:
+        commitment = store.open_request(plan.request.id, rows.rows["forget"], kind=plan.request.kind)
+        run_id = f"vision-{name}-{plan.digest()[:8]}"
+        with store.run(run_id, plan.request.id, plan=canonical_json(plan.plain())) as run:
+            river = River(
+                plan, store, run, rows, Path.cwd(), Placement(), Bars(quiet=True), {"commitment": commitment.combined}
+            )
+            if plan.method[0].name == "retrain":
+                yield from river.anchors()
+            for method in plan.method:
+                for seed in method.seeds:
+                    yield river.verified(method, seed)
+
+
+def page(given: argparse.Namespace) -> str:
+    """Return the tables of every case that has records."""
+    parts = []
+    for name, case in CASES.items():
+        folder = given.out / name / "records"
+        if not folder.is_dir():
+            continue
+        protocol = protocol_of(case, given.data)
+        records = [Record.from_json(path.read_bytes()) for path in sorted(folder.glob("*.json"), key=_place)]
+        head, *body = table(records, protocol.columns)
+        again = mean(seconds_of(records, "retrain"))
+        band = body_of_band(records[0], protocol.columns)
+        lines = [
+            [*head, "time"],
+            *([*row, _ratio(records, row[0], again)] for row in body if not row[0].startswith("retrained-")),
+        ]
+        at = next(i for i, row in enumerate(lines) if row[0] == "target")
+        lines.insert(at + 1, ["retrained (all)", "-", *band, "-", "-"])
+        refused = [
+            f"- {path.stem.removeprefix('refused-')}: {path.read_text().strip()}"
+            for path in sorted((given.out / name).glob("refused-*.txt"))
+        ]
+        sizes = ", ".join(f"{split.name} {split.n}" for split in records[0].splits)
+        parts += [f"## {case.words}", "", f"Rows measured: {sizes}. Training again: {again:.2g} s.", ""]
+        parts += ["| " + " | ".join(lines[0]) + " |", "|" + "---|" * len(lines[0])]
+        parts += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in lines[1:]]
+        parts += ["", *(["Refused:", "", *refused, ""] if refused else [])]
+    return "\n".join(parts)
+
+
+def _place(path: Path) -> tuple[int, str]:
+    order = ("do_nothing", "second_retrained", "retrain-")
+    return next((i for i, start in enumerate(order) if path.stem.startswith(start)), len(order)), path.stem
+
+
+def seconds_of(records: Sequence[Record], label: str) -> list[float]:
+    """Return the seconds of every removal of a method."""
+    return [
+        r.cost["removal (s)"]
+        for r in records
+        if str(r.request["label"]).rpartition("-")[0] == label and "removal (s)" in r.cost
+    ]
+
+
+def _ratio(records: Sequence[Record], label: str, again: float) -> str:
+    found = seconds_of(records, label)
+    return f"{mean(found) / again:.2g}" if found else "-"
+
+
+def body_of_band(record: Record, columns: Sequence[str]) -> list[str]:
+    """Return, a column, the mean of the retrained models and their range."""
+    names = [model.name for model in record.models if model.role == "retrained"]
+    cells = []
+    for column in columns:
+        found = [value for value in (value_of(record, name, column) for name in names) if value is not None]
+        cells.append(f"{mean(found):.3g} [{min(found):.3g}, {max(found):.3g}]" if found else "unscored")
+    return cells
+
+
+def main() -> None:
+    """Run the cases asked for, or write the page."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument(
+        "--data", type=Path, required=True, help="folder that holds mnist, fsdd, omniglot and california_housing"
+    )
+    parser.add_argument("--out", type=Path, default=Path("vision-run"))
+    parser.add_argument("--cases", default=",".join(CASES))
+    parser.add_argument("--methods", default="")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--retrained", type=int, default=10)
+    parser.add_argument("--page", type=Path, help="write the tables into this page, under its mark, and run nothing")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    if given.page is not None:
+        above, mark, _ = given.page.read_text().partition(MARK)
+        if not mark:
+            sys.exit(f"{given.page} has no line {MARK}")
+        given.page.write_text(f"{above}{MARK}\n\n{page(given)}")
+        return
+    for name in given.cases.split(","):
+        run_case(name, CASES[name], given)
+
+
+if __name__ == "__main__":
+    main()
