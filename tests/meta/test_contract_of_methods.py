@@ -19,9 +19,12 @@ COMMON: dict[str, Any] = {"batch_size": 4, "clip": 0.05}
 OWN: dict[str, dict[str, Any]] = {
     "ssd": {"alpha": 1.5},
     "sisa": {"shards": 16},
+    "s3t": {"shards": 16},
+    "boundary_shrink": {"epochs": 8, "bound": 4.0},
+    "boundary_expand": {"epochs": 8},
 }
 """Settings that fit 12 rows of 60 or 30: SSD's default asks for more than (all rows)/(forget rows), so that nothing could move;
-of few shards any half of the forget rows touches all."""
+of few shards any half of the forget rows touches all; over fewer epochs of 3 steps half as long a warm-up is the same one step."""
 SLOWEST = 1e-3
 """Least learning rate here: defaults are tuned on larger models."""
 
@@ -66,7 +69,8 @@ def test_settings_that_act_before_training_change_the_target(name: str) -> None:
     settings = settings_of(listing.create())
     first = prepared_by(listing.create(), clouds()).target
     for knob in sorted(set(settings) - set(listing.about.inert_when)):
-        other = prepared_by(listing.create({knob: settings[knob] + 1}), clouds()).target
+        changed = not settings[knob] if isinstance(settings[knob], bool) else settings[knob] + 1
+        other = prepared_by(listing.create({knob: changed}), clouds()).target
         assert weights_digest(other.module) != weights_digest(first.module), knob
 
 
@@ -77,7 +81,7 @@ def test_a_method_keeps_the_contract_on_text(name: str) -> None:
     """Fails if a method that keeps it on a table breaks it where examples have several positions; settings are not varied again."""
     torch.set_num_threads(1)
     listing = units("method")[name]
-    method = method_for(listing, **({"shards": 4} if name == "sisa" else {}))
+    method = method_for(listing, **({"shards": 4} if name == "sisa" else {"shards": 8} if name == "s3t" else {}))
     check_method(method, problem_for(method, people()), knobs=False)
 
 
