@@ -18,6 +18,7 @@ from expunge.facts.digest import directory_digests
 from expunge.facts.errors import InputError
 from expunge.facts.record import Record
 from expunge.facts.rows import Row, Rows
+from expunge.pipeline import shadows
 from expunge.pipeline.given import Given
 from expunge.pipeline.loading import load_model
 from expunge.pipeline.plan import check_plan
@@ -124,10 +125,19 @@ def test_every_group_is_in_half_of_the_models(groups: int) -> None:
     assert [half.ids for half in halves(rows, 8, 6)] != [half.ids for half in found]
 
 
-def test_what_each_kind_is_trained_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("together", [True, False])
+def test_what_each_kind_is_trained_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, together: bool) -> None:
     """Fails if a shadow model lacks retain rows, sees a row it is said not to have seen, or shares a seed with another."""
     seen: list[tuple[set[str], int]] = []
-    real = Workshop.trained_again
+    real, real_many = Workshop.trained_again, shadows.fit_many
+
+    def watched_many(models: Any, rows: Any, recipes: Any, **given: Any) -> None:
+        seen.extend((set(own.ids), recipe.seed) for own, recipe in zip(rows, recipes, strict=True))
+        real_many(models, rows, recipes, **given)
+
+    monkeypatch.setattr(shadows, "fit_many", watched_many)
+    if not together:
+        monkeypatch.setattr(shadows, "trains_together", lambda _: False)
 
     def watched(self: Workshop, like: Path, rows: Rows, seed: int) -> Any:
         seen.append((set(rows.ids), seed))
@@ -141,7 +151,7 @@ def test_what_each_kind_is_trained_on(tmp_path: Path, monkeypatch: pytest.Monkey
         set(opened.given.rows["retain"].ids),
         {row.id for split in ("forget", "holdout") for row in opened.given.rows[split]},
     )
-    assert {kind: [set(one.members.ids) for one in shadows] for kind, shadows in found.items()} == {
+    assert {kind: [set(one.members.ids) for one in made] for kind, made in found.items()} == {
         "halves": [ids - retain for ids, _ in seen[:COUNT]],
         "trained_then_unlearned": [every] * COUNT,
         "retrained": [set()] * COUNT,
@@ -154,15 +164,44 @@ def test_what_each_kind_is_trained_on(tmp_path: Path, monkeypatch: pytest.Monkey
         assert counts == dict.fromkeys(opened.given.rows[split].ids, COUNT // 2)
 
 
-def test_a_killed_run_goes_on_and_makes_the_same_models(
+class Killed(Exception):
+    pass
+
+
+def test_a_run_killed_between_models_of_a_loop_makes_the_same_ones(
     whole: tuple[Opened, list[Record], Counter[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Fails if a finished shadow model is trained again after a kill, or its weights hang on where the kill fell."""
-    trained: list[int] = []
-    real = Workshop.trained_again
+    """Fails if the models that a kill left are trained in a loop of their own, which may round differently, or are written again."""
+    real, made = Workshop._make, []
 
-    class Killed(Exception):
-        pass
+    def stopping(self: Workshop, piece: str, *given: Any) -> None:
+        if piece == "shadow-halves-3" and piece not in made:
+            made.append(piece)
+            raise Killed
+        made.append(piece)
+        real(self, piece, *given)
+
+    monkeypatch.setattr(Workshop, "_make", stopping)
+    opened = Opened(tmp_path / "store")
+    with pytest.raises(Killed):
+        opened.river.shadows(opened.plan.method[1])
+    opened.close()
+    opened = Opened(tmp_path / "store")
+    opened.river.shadows(opened.plan.method[1])
+    assert made.count("shadow-halves-2") == 1
+    assert opened.digests() == {name: one for name, one in whole[0].digests().items() if "finetune" not in name}
+    opened.close()
+
+
+def test_a_killed_run_goes_on_and_makes_the_same_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One model after another. Fails if a finished one is trained again after a kill, or its weights hang on where the kill fell."""
+    trained: list[int] = []
+    monkeypatch.setattr(shadows, "trains_together", lambda _: False)
+    through = Opened(tmp_path / "through")
+    through.river.shadows(through.plan.method[1])
+    wanted = through.digests()
+    through.close()
+    real = Workshop.trained_again
 
     def stopping(self: Workshop, like: Path, rows: Rows, seed: int) -> Any:
         if len(trained) in (5, 14):
@@ -182,9 +221,9 @@ def test_a_killed_run_goes_on_and_makes_the_same_models(
     seeds = [seed for seed in trained if seed >= 0]
     assert sorted(seeds) == list(range(1000, 1000 + 3 * COUNT))
     pieces = opened.digests()
-    assert pieces == {name: one for name, one in whole[0].digests().items() if "finetune" not in name}
+    assert pieces == wanted
     assert len(pieces) == 4 * COUNT
-    assert all(one.seconds > 0 for shadows in found.values() for one in shadows)
+    assert all(one.seconds > 0 for made in found.values() for one in made)
     opened.close()
 
 
@@ -213,10 +252,10 @@ def test_lira_finds_members_of_the_target_above_its_control(
         p = torch.softmax(logits, 1)[range(len(rows)), [row["label"] for row in rows]].numpy()
         return np.log(p / (1 - p))
 
-    shadows: tuple[Shadow, ...] = opened.river.shadows()["halves"]
+    pairs: tuple[Shadow, ...] = opened.river.shadows()["halves"]
     rows = opened.given.rows["forget"]
-    table = np.array([phi(one.open(), rows) for one in shadows])
-    inside = np.array([[row in one.members.ids for row in rows.ids] for one in shadows])
+    table = np.array([phi(one.open(), rows) for one in pairs])
+    inside = np.array([[row in one.members.ids for row in rows.ids] for one in pairs])
     target = phi(load_model(opened.run.directory("target"), opened.river.placement), rows)
     expected = np.zeros(len(rows))
     for sign, chosen in ((1, inside), (-1, ~inside)):

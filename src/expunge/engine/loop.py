@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import Any, Literal
 
@@ -30,12 +30,18 @@ def rate(step: int, steps: int, warmup: float, schedule: str) -> float:
 
 
 def optimiser(
-    parameters: list[nn.Parameter], kind: str, *, lr: float, weight_decay: float, momentum: float = 0.9
+    parameters: Sequence[Tensor],
+    kind: str,
+    *,
+    lr: float,
+    weight_decay: float,
+    momentum: float = 0.9,
+    vector: int = 1,
 ) -> torch.optim.Optimizer:
-    """Return AdamW (fused) or SGD over `parameters`; weight decay spares vectors (norms, biases)."""
+    """Return AdamW (fused) or SGD over `parameters`; weight decay spares vectors (norms, biases): those of at most `vector` axes."""
     groups: list[dict[str, Any]] = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+        {"params": [p for p in parameters if p.ndim > vector], "weight_decay": weight_decay},
+        {"params": [p for p in parameters if p.ndim <= vector], "weight_decay": 0.0},
     ]
     groups = [group for group in groups if group["params"]]
     if kind == "sgd":

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from expunge.contract.evidence import Evidence
 from expunge.contract.model import Model
 from expunge.contract.registry import find
 from expunge.contract.splits import Splits
+from expunge.engine.fit import starting
+from expunge.engine.fit_many import fit_many, trains_together
 from expunge.engine.order import ordered
 from expunge.facts.rows import Row, Rows
 from expunge.pipeline.given import Given
@@ -48,6 +52,23 @@ def halves(rows: Rows, count: int, seed: int) -> list[Rows]:
 
 
 @dataclass(frozen=True)
+class _Asked:
+    """A shadow model to train: its piece, its seed, and the rows it knows beside the retain rows."""
+
+    piece: str
+    seed: int
+    members: Rows
+
+
+def _members(parts: Iterable[Rows]) -> Rows:
+    return Rows(tuple(row for part in parts for row in part), "members")
+
+
+def _given(model: Model) -> Model:
+    return model
+
+
+@dataclass(frozen=True)
 class Shadows:
     """Trains a plan's shadow models under seeds of their own; `like` is the directory of a model of their architecture."""
 
@@ -63,30 +84,55 @@ class Shadows:
         """
         count, seed = self.shop.plan.verify.shadows, self.shop.plan.seeds.shadows
         shared = [halves(self.given.rows[split], count, seed) for split in SHARED]
+        every = tuple(self.given.rows[split] for split in SHARED)
+        halved = [_Asked(f"shadow-halves-{i}", seed + i, _members(part[i] for part in shared)) for i in range(count)]
+        whole = [_Asked(f"shadow-trained-{i}", seed + count + i, _members(every)) for i in range(count)]
+        without = [_Asked(f"shadow-retrained-{i}", seed + 2 * count + i, _members(())) for i in range(count)]
+        prepares = method is not None and find("method", method.name).about.before_training
+        for kind in (halved, () if prepares else whole, without):
+            self._train_together(kind)
         found: dict[str, tuple[Shadow, ...]] = {
-            "halves": tuple(self._trained(f"shadow-halves-{i}", seed + i, *(part[i] for part in shared))
-                            for i in range(count)),
-            "trained_then_unlearned": tuple(self._unlearned(method, i, seed + count + i) for i in range(count)),
-            "retrained": tuple(self._trained(f"shadow-retrained-{i}", seed + 2 * count + i) for i in range(count)),
-        }  # fmt: skip
+            "halves": tuple(self._trained(one) for one in halved),
+            "trained_then_unlearned": tuple(self._unlearned(method, i, one) for i, one in enumerate(whole)),
+            "retrained": tuple(self._trained(one) for one in without),
+        }
         return {kind: shadows for kind, shadows in found.items() if shadows}
 
-    def _trained(self, piece: str, seed: int, *members: Rows) -> Shadow:
-        known = Rows(tuple(row for part in members for row in part), "members")
-        rows = Rows((*known, *self.given.training("retain")), "training")
-        return self._made(piece, known, lambda: self.shop.trained_again(self.like, rows, seed))
+    def _rows(self, asked: _Asked) -> Rows:
+        return Rows((*asked.members, *self.given.training("retain")), "training")
 
-    def _unlearned(self, method: MethodPlan | None, i: int, seed: int) -> Shadow:
-        forget = Rows(tuple(row for split in SHARED for row in self.given.rows[split]), "forget")
+    def _train_together(self, asked: Sequence[_Asked]) -> None:
+        """Train all of a kind in one loop, where models can be and one is not there; else they are left to `_trained`.
+
+        All, also where a kill left some: a loop over fewer models may round differently, and weights must not hang on where a kill fell.
+        """
+        if all(self.shop.run.has(one.piece) for one in asked) or not trains_together(like := self.shop.open(self.like)):
+            return
+        self.shop.progress.stage, started = "shadow models", time.perf_counter()
+        recipes = [self.shop.recipe(one.seed) for one in asked]
+        models = [starting(like, one.seed, self.shop.job(one.seed)) for one in asked]
+        fit_many(models, [self._rows(one) for one in asked], recipes, job=self.shop.job(recipes[0].seed))
+        each = (time.perf_counter() - started) / len(asked)
+        for one, model in zip(asked, models, strict=True):
+            self.shop.model(one.piece, partial(_given, model), seconds=each)
+
+    def _trained(self, asked: _Asked) -> Shadow:
+        return self._made(
+            asked.piece, asked.members, lambda: self.shop.trained_again(self.like, self._rows(asked), asked.seed)
+        )
+
+    def _unlearned(self, method: MethodPlan | None, i: int, asked: _Asked) -> Shadow:
         if method is not None and find("method", method.name).about.before_training:
             return self._made(
-                f"shadow-trained-{method.label}-{i}", forget, lambda: self._prepared(method, forget, seed)
+                f"shadow-trained-{method.label}-{i}",
+                asked.members,
+                lambda: self._prepared(method, asked.members, asked.seed),
             )
-        trained = self._trained(f"shadow-trained-{i}", seed, forget)
+        trained = self._trained(asked)
         if method is None:
             return trained
-        made = self._made(f"shadow-trained-{method.label}-{i}", forget,
-                          lambda: self._removed(method, trained.open(), forget, seed))  # fmt: skip
+        made = self._made(f"shadow-trained-{method.label}-{i}", asked.members,
+                          lambda: self._removed(method, trained.open(), asked.members, asked.seed))  # fmt: skip
         return replace(made, seconds=trained.seconds + made.seconds)
 
     def _prepared(self, method: MethodPlan, forget: Rows, seed: int) -> Model:

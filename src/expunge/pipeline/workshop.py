@@ -41,8 +41,12 @@ class Workshop:
     progress: Bars
     base: Path | None = None
 
-    def model(self, piece: str, make: Callable[[], Model], made_from: Sequence[Any] = ()) -> Path:
+    def model(
+        self, piece: str, make: Callable[[], Model], made_from: Sequence[Any] = (), seconds: float | None = None
+    ) -> Path:
         """Return the directory of a piece, made first where it is not finished; `seconds-<piece>` says how long that took.
+
+        `seconds` is given where the work was done before the call.
 
         `made_from` names all that decides its weights: another run of the store that made a model of the same gives it to this one
         (more methods for models that took hours to train). Without it nothing is shared.
@@ -54,16 +58,16 @@ class Workshop:
                 with self.run.finishing(piece) as directory:
                     shutil.copytree(kept, directory, dirs_exist_ok=True)
             else:
-                self._make(piece, make)
+                self._make(piece, make, seconds)
                 if key:
                     self.cache.put_directory(key, self.run.directory(piece))
         return self.run.directory(piece)
 
-    def _make(self, piece: str, make: Callable[[], Model]) -> None:
+    def _make(self, piece: str, make: Callable[[], Model], taken: float | None) -> None:
         self.progress.stage, started = piece, time.perf_counter()
         model, seconds = make(), f"seconds-{piece}"
         if not self.run.has(seconds):
-            self.run.finish(seconds, canonical_json(time.perf_counter() - started))
+            self.run.finish(seconds, canonical_json(time.perf_counter() - started if taken is None else taken))
         with self.run.finishing(piece) as directory:
             model.save(directory)
 

@@ -1,0 +1,68 @@
+"""Train 32 shadow models in one loop and one after another: python bench/shadows.py.
+
+Prints processor seconds, their ratio, and how far the weights differ.
+"""
+
+from __future__ import annotations
+
+import time
+
+import torch
+
+from expunge.contract.job import Job
+from expunge.engine.fit import fit
+from expunge.engine.fit_many import fit_many
+from expunge.facts.recipe import Recipe
+from expunge.facts.rows import Rows
+from expunge.modalities.arrays import ArrayModel
+from expunge.modalities.vision import Images, vision_model
+from expunge.pipeline.shadows import halves
+from expunge.sources.digits import Digits
+
+MODELS = 32
+NETWORKS = (
+    ("cnn", {"width": 4}),
+    ("cnn", {"width": 8}),
+    ("cnn", {"width": 16}),
+    ("mlp", {"width": 64}),
+    ("mlp", {"width": 256}),
+)
+RECIPE = Recipe(epochs=5, lr=6e-3, batch_size=64)
+
+
+def main() -> None:
+    """Compare both ways on digits, each model on half of the rows."""
+    torch.set_num_threads(1)
+    found = Digits(forget="random=0.1").run()
+    rows = Rows((*found["forget"], *found["retain"]), "rows")
+    sets = halves(rows, MODELS, 0)
+    recipes = [RECIPE.model_copy(update={"seed": seed}) for seed in range(MODELS)]
+    for network, settings in NETWORKS:
+
+        def made(seed: int, network: str = network, settings: dict[str, int] = settings) -> ArrayModel:
+            return vision_model(
+                network, images=Images(shape=(1, 8, 8), mean=(0.3,), std=(0.38,)), classes=10, seed=seed, **settings
+            )
+
+        alone, together = [made(seed) for seed in range(MODELS)], [made(seed) for seed in range(MODELS)]
+        began = time.process_time()
+        for model, own, recipe in zip(alone, sets, recipes, strict=True):
+            fit(model, own, recipe, job=Job())
+        middle = time.process_time()
+        fit_many(together, sets, recipes, job=Job())
+        ended = time.process_time()
+        one, many = middle - began, ended - middle
+        away = max(
+            float((a - b).detach().abs().max())
+            for x, y in zip(alone, together, strict=True)
+            for a, b in zip(x.module.parameters(), y.module.parameters(), strict=True)
+        )
+        name = f"{network} {', '.join(f'{k} {v}' for k, v in settings.items())}"
+        print(
+            f"{name:14} one after another {one:6.2f} s, together {many:6.2f} s: {one / many:.1f}x; weights differ by at most {away:.1e}",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
