@@ -1,4 +1,7 @@
-"""Run the benches: python -m bench [CHECKOUT TOFU_FOLDER]. Those beside the standard framework need a clone of it and TOFU's folder."""
+"""Run the benches: python -m bench [NAME | CHECKOUT TOFU_FOLDER].
+
+NAME runs one alone (per_example, second_order). Those beside the standard framework need a clone of it and TOFU's folder.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from pathlib import Path
 def main(arguments: list[str]) -> int:
     """Run every bench that the arguments allow, one after another, and return the first status that is not 0."""
     here = Path(__file__).parent
-    todo = [["per_example.py"]]
+    todo = [["per_example.py"], ["second_order.py"], ["estimators.py"]]
     if len(arguments) == 2:
         checkout, data = arguments
         todo += [["steps.py", checkout, "--data", data], ["evaluate.py", checkout, "--data", data]]
