@@ -48,7 +48,7 @@ class Attacker:
     def attack(self, model: Model, evidence: Evidence, subject: Subject) -> Iterator[Outcome]:
         """Yield the outcome of every attack that fits: behind a guard those that need likelihoods do not."""
         for name, unit in self.battery.attacks:
-            if subject.guarded is not None and "scores" in unit.about.needs:
+            if subject.guarded is not None and {"scores", "predictions"} & set(unit.about.needs):
                 continue
             self.progress.stage = f"{name} on {subject.name}"
             key = self._key(name, unit, model, evidence) if subject.guarded is None else ""

@@ -1,0 +1,130 @@
+"""Two small problems on real digits whose models are measured as the pipeline measures them; shared, so change only copies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+
+from expunge.contract.evidence import Evidence
+from expunge.contract.job import Job
+from expunge.contract.model import Model
+from expunge.contract.splits import SPLITS, Splits
+from expunge.contract.units import Probe
+from expunge.contract.weights import weights_digest
+from expunge.facts.recipe import Recipe
+from expunge.facts.record import Outcome
+from expunge.facts.rows import Row, Rows
+from expunge.modalities.vision import vision_model
+from expunge.pipeline.measure import Measurer, Wanted
+from expunge.sources.digits import Digits
+from expunge.testbeds.problem import Problem, train_problem
+from expunge.testbeds.vision import IMAGES
+
+NEEDS = frozenset({"predictions", "weights"})
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The models of a problem and the linked evidence of each, by name."""
+
+    problem: Problem
+    models: Mapping[str, Model]
+    evidence: Mapping[str, Evidence]
+
+    def probe(self, model: Model, seed: int = 0) -> Probe:
+        """What an attack on `model` may do."""
+        job = Job(seed=seed)
+        return Probe(
+            model=model.copy,
+            splits=self.problem.splits,
+            generator=job.generator,
+            score=Measurer(Job()).score,
+            generate=lambda *_: [],
+            job=job,
+            target=self.problem.target.copy,
+        )
+
+    def attack(self, unit: Any, model: Model, name: str = "unlearned", *, seed: int = 0) -> Outcome:
+        """Attack a model, and see that it is left as it was."""
+        before = weights_digest(model.module)
+        found: Outcome = unit.run(self.evidence.get(name) or self.of(model, name), self.probe(model, seed))
+        assert weights_digest(model.module) == before
+        assert all(parameter.grad is None for parameter in model.module.parameters())
+        return found
+
+    def of(self, model: Model, name: str = "unlearned") -> Evidence:
+        """Evidence of one more model, linked as an unlearned one is."""
+        rows = self.evidence["target"].rows
+        own = Measurer(Job()).evidence(model, Wanted(NEEDS, rows), name=name, role="unlearned")
+        return linked(own, self.evidence)
+
+
+def linked(one: Evidence, found: Mapping[str, Evidence]) -> Evidence:
+    retrained = tuple(each for each in found.values() if each.role == "retrained" and each.name != one.name)
+    return replace(one, retrained=retrained, target=found["target"], untrained=found["untrained"])
+
+
+def measured(forget: str, noise: float, holdout: float, recipe: Recipe) -> Measured:
+    torch.set_num_threads(1)
+    rows = Digits(forget=forget, label_noise=noise, holdout=holdout).run()
+    splits = Splits.of(**{name: rows[name] for name in SPLITS})
+    blank = vision_model("mlp", images=IMAGES, classes=10, seed=100, width=96, depth=1)
+    problem = train_problem("digits", splits, blank, recipe, retrained=3)
+    models = {"target": problem.target, "untrained": problem.untrained}
+    models |= {f"retrained-{i}": model for i, model in enumerate(problem.retrained)}
+    wanted = Wanted(NEEDS, {name: Rows(tuple(one), name) for name, one in splits.rows.items()})
+    found = {
+        name: Measurer(Job()).evidence(model, wanted, name=name, role=name.partition("-")[0])
+        for name, model in models.items()
+    }
+    return Measured(problem, models, {name: linked(one, found) for name, one in found.items()})
+
+
+@cache
+def a_class() -> Measured:
+    """Forget the threes: a retrained model never answers 3."""
+    return measured("class=3", 0.0, 0.5, Recipe(epochs=10, lr=6e-3, batch_size=64))
+
+
+@cache
+def hidden() -> Model:
+    """The target with its head alone taught other labels for the threes: the body knows them, the head does not say them."""
+    problem = a_class().problem
+    model, generator = problem.target.copy(), torch.Generator().manual_seed(0)
+    rows = problem.splits.rows
+    forget, retain = model.relabel(model.pack(rows["forget"]), generator), model.pack(rows["retain"])
+    head = list(model.module.get_submodule("head").parameters())
+    adam = torch.optim.Adam(head, lr=1e-2)
+    for _ in range(60):
+        model.module.zero_grad(set_to_none=True)
+        (model.total_loss(forget).mean() + model.total_loss(retain).mean()).backward()
+        adam.step()
+    model.module.zero_grad(set_to_none=True)
+    return model
+
+
+@cache
+def noise() -> Measured:
+    """Forget a tenth of rows of which a fifth bear a wrong label, which only a model trained on them knows."""
+    return measured("random=0.1", 0.2, 1.0, Recipe(epochs=30, lr=6e-3, batch_size=64))
+
+
+@cache
+def clean() -> Measured:
+    """Forget a tenth of rows with clean labels, which a retrained model gets right as well: here most metrics cannot be read."""
+    return measured("random=0.1", 0.0, 1.0, Recipe(epochs=10, lr=6e-3, batch_size=64))
+
+
+def by_hand(name: str, right: Mapping[str, list[float]], role: str = "unlearned", **given: object) -> Evidence:
+    """Evidence of a classifier of two classes over rows of label 0, from p(label) a row of each split."""
+    rows = {
+        split: Rows(tuple(Row(id=f"{split}-{i}", fields={"label": 0}) for i in range(len(ps))), split)
+        for split, ps in right.items()
+    }
+    found = {split: np.log(np.array([[p, 1 - p] for p in ps], np.float32)) for split, ps in right.items()}
+    return Evidence(name=name, role=role, modality="vision", rows=rows, predictions=found, **given)  # type: ignore[arg-type]

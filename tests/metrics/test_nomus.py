@@ -1,0 +1,54 @@
+"""NoMUS."""
+
+from __future__ import annotations
+
+import pytest
+from classifiers import a_class, by_hand
+
+from expunge.metrics.nomus import Nomus, normalised
+
+
+def test_weighed_sum_by_hand() -> None:
+    """Fails if the membership part is not folded at 1/2, or lambda weighs the wrong term."""
+    assert normalised(0.8, 0.5, 0.5) == pytest.approx(0.9)
+    for membership in (0.7, 0.3):
+        assert normalised(0.8, membership, 0.25) == pytest.approx(0.25 * 0.8 + 0.75 * 0.6)
+
+
+def test_known_and_unknown_rows() -> None:
+    """Fails if membership is not told by the loss, or accuracy is that of another split.
+
+    Known apart wholly: 1/2 * .9 + 0; not told apart: 1/2 * .9 + 1/2.
+    """
+    test = [0.9] * 9 + [0.1]
+    known = by_hand("m", {"forget": [0.99] * 20, "holdout": [0.6] * 20, "test": test})
+    assert Nomus().value(known) == pytest.approx(0.45)
+    unknown = by_hand("m", {"forget": [0.6] * 20, "holdout": [0.6] * 20, "test": test})
+    assert Nomus().value(unknown) == pytest.approx(0.95)
+
+
+def test_warning_it_ranks_doing_nothing_above_retraining() -> None:
+    """Fails if the warning is empty or the number is given there all the same: with test rows as the outsiders, as in its tables.
+
+    Measured on a forgotten class: doing nothing .963, retrained .488 to .492; with holdout rows .949 against .969 to .992.
+    """
+    evidence, unit = a_class().evidence, Nomus(outside="test")
+    retrained = [unit.value(evidence[f"retrained-{i}"]) for i in range(3)]
+    assert unit.value(evidence["target"]) > 0.9 > 0.6 > max(retrained)
+    for one in evidence.values():
+        assert "out of order" in (unit.run(one)["all"].unscored or "")
+
+
+def test_it_ranks_a_less_forgetful_method_above_a_retrained_model() -> None:
+    """Fails if NoMUS asked how near a model is to retraining: one that forgot nothing but kept its accuracy wins by hand.
+
+    Retrained: accuracy .6, not told apart (sum about .8). Method: accuracy 1 and told apart at .6 (sum .9).
+    """
+    assert normalised(1.0, 0.6, 0.5) > normalised(0.6, 0.5, 0.5)
+
+
+def test_bad_settings() -> None:
+    """Fails if a weight above 1 or an unknown split passes: value > 1 could be had."""
+    for settings in ({"weight": 1.5}, {"outside": "retain"}):
+        with pytest.raises(ValueError, match=r"weight must lie in \[0, 1\]"):
+            Nomus(**settings)  # type: ignore[arg-type]
