@@ -14,7 +14,9 @@ def main(arguments: list[str]) -> int:
     """Run every bench that the arguments allow, one after another, and return the first status that is not 0."""
     here = Path(__file__).parent
     todo = [["per_example.py"], ["second_order.py"], ["estimators.py"]]
-    if len(arguments) == 2:
+    if len(arguments) == 1:
+        todo = [[f"{arguments[0]}.py"]]
+    elif len(arguments) == 2:
         checkout, data = arguments
         todo += [["steps.py", checkout, "--data", data], ["evaluate.py", checkout, "--data", data]]
     else:

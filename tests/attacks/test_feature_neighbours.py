@@ -50,6 +50,8 @@ def test_a_label_nobody_has_is_no_zero() -> None:
     asked = measured.evidence["target"]
     bare = replace(asked, rows={name: rows for name, rows in asked.rows.items() if name != "holdout"})
     probe = measured.probe(measured.problem.target)
-    assert FeatureNeighbours().run(bare, probe).unscored == "no retain or holdout row has the label 3"
+    assert (
+        FeatureNeighbours().run(bare, probe).unscored == "1 of the labels asked for stand on no retain or holdout row"
+    )
     many = FeatureNeighbours(neighbours=5000).run(asked, probe).unscored or ""
     assert "are fewer than 5000 neighbours" in many

@@ -58,6 +58,6 @@ def test_without_a_row_of_the_class_there_is_no_judge() -> None:
     asked = measured.evidence["target"]
     bare = replace(asked, rows={name: rows for name, rows in asked.rows.items() if name != "holdout"})
     found = UNIT.run(bare, measured.probe(measured.problem.target))
-    assert found.unscored == "no retain or holdout row has the label 3"
+    assert found.unscored == "1 of the labels asked for stand on no retain or holdout row"
     with pytest.raises(ValueError, match="penalty not negative"):
         ModelInversion(penalty=-1.0)

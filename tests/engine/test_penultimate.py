@@ -31,5 +31,5 @@ def test_rows_an_attacker_reads_with() -> None:
     found = read_with(evidence, measured.probe(measured.problem.target), "forget", 100)
     assert len(found) == 100 + len(rows["holdout"])
     assert not set(found.ids) & set(rows["forget"].ids)
-    with pytest.raises(InputError, match="no retain or holdout row has the label"):
+    with pytest.raises(InputError, match="7 of the labels asked for stand on no retain or holdout row"):
         read_with(evidence, measured.probe(measured.problem.target), "retain", 2)

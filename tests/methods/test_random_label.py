@@ -4,8 +4,14 @@ import pytest
 import torch
 from tiny_problems import Tiny, mean_over_positions, nll, plain
 
+from expunge.contract.job import Job
 from expunge.contract.model import Batch
-from expunge.methods.random_label import RandomLabel
+from expunge.contract.splits import Splits
+from expunge.facts.recipe import Recipe
+from expunge.facts.rows import Row, Rows
+from expunge.methods.random_label import RandomLabel, _drawn_once
+from expunge.modalities.array_tasks import Regression
+from expunge.modalities.tabular import Features, tabular_model
 
 
 @pytest.mark.parametrize("problem", ["people", "clouds"])
@@ -43,3 +49,38 @@ def test_forgets_and_keeps(people: Tiny, clouds: Tiny) -> None:
     """Fails if: retain rows are relabelled too, or forget rows keep their label."""
     people.removes(RandomLabel, {"batch_size": 2}, forget=0.5, retain=0.8)
     clouds.removes(RandomLabel, {"batch_size": 4}, forget=0.1, retain=0.9)
+
+
+def test_a_regression_forgets_towards_the_gaussian_of_its_targets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The Gaussian amnesiac (P014) draws each forget row one target. Fails if: targets are drawn anew at the next step, on the scale of
+    the rows, from retain rows' own targets, or rows change places between drawing and the step."""
+    draw = torch.Generator().manual_seed(0)
+    rows = Rows(tuple(Row(id=str(i), fields={"features": [float(i)], "label": 500.0 + i}) for i in range(300)))
+    model = tabular_model("mlp", features=Features(width=1), task=Regression(mean=20.0, std=4.0), width=4)
+    once = _drawn_once(model, rows, Job(generator=draw))
+    drawn = torch.cat(once)
+    assert [len(one) for one in once] == [1] * 300
+    assert float(drawn.mean()) == pytest.approx(0, abs=0.2)
+    assert float(drawn.std()) == pytest.approx(1, abs=0.15)
+    tiny = Tiny(Splits.of(forget=rows[:40], retain=rows[40:]), model, Recipe())
+    wanted = _drawn_once(model, rows[:40], Job(seed=0))
+    for epoch in (0, 3):
+        seen = tiny.spied(RandomLabel(redraw=False, forget_weight=1.0, retain_weight=0.0), monkeypatch, epoch=epoch)
+        said = seen.moved.predict(seen.moved.pack(seen.step.forget))[:, 0]  # type: ignore[attr-defined]
+        targets = torch.cat([wanted[int(row.id)] for row in seen.step.forget])
+        loss = (((said - 20) / 4 - targets).square() / 2).mean()
+        assert seen.loss == pytest.approx(loss.item(), rel=1e-4)
+
+
+def test_labels_drawn_once_stay(people: Tiny, clouds: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails if a label is drawn again in a later epoch: relabel is asked once for 15 forget rows and never by a step."""
+    asked = []
+    real = type(clouds.target).relabel
+    monkeypatch.setattr(
+        type(clouds.target),
+        "relabel",
+        lambda self, batch, generator: asked.append(batch.size) or real(self, batch, generator),
+    )
+    clouds.run(RandomLabel(redraw=False))
+    assert asked == [len(clouds.forget)]
+    people.removes(RandomLabel, {"batch_size": 2, "redraw": False}, forget=0.5, retain=0.8)

@@ -144,3 +144,47 @@ def test_a_model_it_did_not_prepare_is_refused(clouds: Tiny) -> None:
     """Fails if: a plain model is taken for an ensemble."""
     with pytest.raises(InputError, match="prepared"):
         clouds.run(METHOD)
+
+
+def test_retain_rows_that_were_forgotten_before_are_refused(everything: Rows, trained: Ensemble) -> None:
+    """The second request's retain rows still hold what the first removed. Fails if: it is trained on again: resurrected by the caller."""
+    shard = [row for row in everything if trained.place(row.id)[0] == 0]
+    first, second = Rows(tuple(shard[:1])), Rows(tuple(shard[1:2]))
+    once, _ = forget(trained, first, without(everything, set(first.ids)))
+    with pytest.raises(InputError, match="1 retain rows are not in this ensemble"):
+        forget(once, second, without(everything, set(second.ids)))
+    assert once.held(first) == []
+
+
+def test_a_request_twice_trains_nothing(everything: Rows, trained: Ensemble, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails if: a row that is gone already, or was never in, is looked for by training its shard again."""
+    gone = everything[:3]
+    left = without(everything, set(gone.ids))
+    once, _ = forget(trained, gone, left)
+    monkeypatch.setattr(ensembles, "fit", lambda *_, **__: pytest.fail("trained again"))
+    twice, facts = forget(once, gone, left)
+    assert weights_digest(twice.module) == weights_digest(once.module)
+    assert facts.notes["touched_shards"] == 0
+    assert facts.provenance == "exact"
+    assert facts.provenance_checks == ("0 of 3 forget rows were in; the rest were not",)
+
+
+def test_a_shard_without_rows_has_no_vote(clouds: Tiny, everything: Rows, trained: Ensemble) -> None:
+    """A whole shard is to be forgotten: its member goes back to random weights. Fails if: random weights vote, or it is not as if never trained."""
+    gone = Rows(tuple(row for row in everything if trained.place(row.id)[0] == 1))
+    left = without(everything, set(gone.ids))
+    model, facts = forget(trained, gone, left)
+    assert model.silent == {1}
+    assert facts.provenance == "exact"
+    again = prepared(clouds, left)
+    assert weights_digest(model.module) == weights_digest(again.module)
+    batch = model.pack(left)
+    two = torch.stack([model.members[i].logits(batch).softmax(-1) for i in (0, 2)]).mean(0)
+    torch.testing.assert_close(model.logits(batch).exp(), two)
+    assert again.silent == {1}
+
+
+def test_forgetting_everything_is_refused(everything: Rows, trained: Ensemble) -> None:
+    """Fails if: an ensemble in which nobody votes is handed out. Without retain rows it is refused as every method that needs them."""
+    with pytest.raises(InputError, match="needs retain rows"):
+        unlearn(METHOD, trained, Splits.of(forget=everything), job=Job(recipe=RECIPE))

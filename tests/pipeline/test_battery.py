@@ -10,7 +10,7 @@ from expunge.facts.errors import InputError
 from expunge.facts.rows import Row, Rows
 from expunge.pipeline.battery import check_battery, choose
 
-ALL = frozenset({"forget", "retain", "holdout", "test", "retrained", "shadows", "recipe"})
+ALL = frozenset({"forget", "retain", "holdout", "test", "retrained", "shadows", "recipe", "logits"})
 
 
 def test_a_larger_battery_holds_the_smaller_ones() -> None:

@@ -11,7 +11,7 @@ from expunge.engine.asking import success_outcome, successes
 from expunge.engine.readings import said
 from expunge.facts.errors import InputError
 from expunge.facts.record import Outcome
-from expunge.statistics.answers import predicted, said_successes
+from expunge.statistics.answers import said_successes, told
 from expunge.statistics.clusters import FloatArray
 
 
@@ -20,7 +20,8 @@ class DirectQuestion:
     """Ask what was to be forgotten, in the words it was taught in.
 
     A row comes out where the greedy answer holds its `value`; without a value, where ROUGE-L recall of its answer reaches the
-    threshold. A classifier's row comes out where its label is the first choice. Holdout rows of the same model are asked too.
+    threshold. A classifier's row comes out where its label is the first choice, a regressor's where the prediction lies within 0.1 standard
+    deviations of the targets of its own. Holdout rows of the same model are asked too.
 
     Source: Maini et al. 2024. Reads generations (a classifier: the one pass).
     """
@@ -52,7 +53,7 @@ class DirectQuestion:
             if split in evidence.generations:
                 return said_successes(rows, said(evidence, split), self.threshold)
             if evidence.modality != "text" and split in evidence.scores:
-                return predicted(evidence.of(split), rows)
+                return told(evidence.of(split), rows)
             if evidence.role == "guarded":
                 raise InputError("what the guard answers for this model is not known")
             return successes(probe, probe.model(), rows, self.threshold)

@@ -24,7 +24,7 @@ class Entropy:
     """
 
     about = About(
-        needs=("forget", "holdout", "predictions"),
+        needs=("forget", "logits", "holdout", "predictions"),
         modalities=("vision", "tabular"),
         claim="It tells the target's forget rows from holdout rows, and those of a retrained model no better than chance.",
         paper="ML-Leaks: Model and Data Independent Membership Inference Attacks and Defenses on Machine Learning Models",

@@ -29,7 +29,7 @@ class FeatureNeighbours:
     """
 
     about = About(
-        needs=("forget", "retain", "holdout", "model", "features"),
+        needs=("forget", "logits", "retain", "holdout", "model", "features"),
         modalities=("vision", "tabular"),
         claim="The neighbours of a class that only the head forgot vote for it as they do in the target, above a retrained model's.",
         paper="Deep k-Nearest Neighbors: Towards Confident, Interpretable and Robust Deep Learning",

@@ -29,7 +29,7 @@ class FeatureProbe:
     """
 
     about = About(
-        needs=("forget", "retain", "holdout", "model", "features"),
+        needs=("forget", "logits", "retain", "holdout", "model", "features"),
         modalities=("vision", "tabular"),
         claim="From features of a model whose head alone forgot a class the probe reads it as from the target's, above a control's.",
         paper="Understanding intermediate layers using linear classifier probes",

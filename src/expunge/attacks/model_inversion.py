@@ -35,7 +35,7 @@ class ModelInversion:
     """
 
     about = About(
-        needs=("forget", "retain", "holdout", "model"),
+        needs=("forget", "logits", "retain", "holdout", "model"),
         modalities=("vision", "tabular"),
         claim="From a target it draws the class that must go, and from a retrained model another.",
         paper="Model Inversion Attacks that Exploit Confidence Information and Basic Countermeasures",

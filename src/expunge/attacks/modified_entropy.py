@@ -24,7 +24,7 @@ class ModifiedEntropy:
     """
 
     about = About(
-        needs=("forget", "holdout", "predictions"),
+        needs=("forget", "logits", "holdout", "predictions"),
         modalities=("vision", "tabular"),
         claim="It tells the target's forget rows from holdout rows better than the entropy, and a retrained model's no better than chance.",
         paper="Systematic Evaluation of Privacy Risks of Machine Learning Models",

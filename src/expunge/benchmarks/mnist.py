@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from expunge.benchmarks._classifiers import network
 from expunge.benchmarks._mnist_cases import CASES, TUNED
 from expunge.contract.about import About
 from expunge.contract.units import BenchmarkPlan
@@ -46,10 +47,12 @@ class MnistBenchmark:
     """Training images to use, from the first on, up to 60,000; 0 takes 15,000 for a class and 3,000 else."""
     label_noise: float = 0.2
     """Share of the training images with a wrong label; not where a class must go."""
+    architecture: str = "cnn"
+    """cnn, resnet, vit or mlp."""
     width: int = 8
-    """Channels of the CNN's stem; each block doubles them."""
+    """Channels of the CNN's stem, which each block doubles (of an mlp, its hidden width)."""
     depth: int = 3
-    """Blocks of the CNN."""
+    """Blocks."""
     epochs: int = 0
     """Most passes over the training rows; 0 takes 4 for a class and 30 else, where training ends at a mean loss of 0.02 nats."""
     lr: float = 6e-3
@@ -93,8 +96,7 @@ class MnistBenchmark:
             ),
             settings={
                 "source": source,
-                "architecture": "cnn",
-                "model": {"width": self.width, "depth": self.depth},
+                **network(self.architecture, self.width, self.depth),
                 "recipe": {**recipe, "lr": self.lr, **({"epochs": self.epochs} if self.epochs else {})},
                 "retain_rows": 1000,
             },

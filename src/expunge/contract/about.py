@@ -30,11 +30,13 @@ NEEDS = frozenset(
         "predictions",
         "untrained",
         "weights",
+        "numbers",
     }
 )
 """The closed list of what a unit may ask for.
 
-Splits: forget retain holdout test. From the adapter: logits features sites generate gradients. From the pipeline: frozen
+Splits: forget retain holdout test. From the adapter: logits (classes), numbers (a number is predicted, in place of classes),
+features sites generate gradients. From the pipeline: frozen
 (a copy of target), recipe, shadows, retrained (their evidence), target (its evidence), scores (of the one pass),
 generations, attacks (other attacks' scores), model (the weights, to copy and train), values (rows with a `value`),
 predictions (every class's probability, of models that answer once a row), weights (arrays by name), untrained (its evidence).

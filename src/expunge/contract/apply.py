@@ -52,7 +52,7 @@ def check_fits(unit: Method | Locator | Guard, model: Model, splits: Splits, job
     for need in about.needs:
         if need in ("forget", "retain", "holdout", "test") and not len(splits.rows.get(need, ())):
             raise InputError(f"{name} needs {need} rows and there are none", do=f"give --{need} FILE")
-        if need in ("logits", "features", "generate") and not getattr(model.capabilities, need):
+        if need in ("logits", "numbers", "features", "generate") and not getattr(model.capabilities, need):
             raise InputError(f"{name} needs {need}, which a {model.modality} model of this kind does not offer")
         if need == "recipe" and job.recipe is None:
             raise InputError(f"{name} trains again and needs a recipe", do="give [recipe] in the plan")
@@ -92,6 +92,8 @@ def unlearn(
         before = snapshot(model.module)
         with scoped(model, scope, seed=job.seed) as (inside, movable):
             mask = job.mask.within(movable) if job.mask is not None else None
+            if mask is not None and mask.prunes:
+                job.notes["pruned_entries"] = mask.prune(model.module)
             result = method.run(model, own, replace(job, scope=inside, mask=mask))
         same_shape = {name: p.shape for name, p in result.module.named_parameters()} == {
             name: p.shape for name, p in before.items()

@@ -64,6 +64,8 @@ class Capabilities:
     generate: bool = False
     predictions: bool = False
     """One answer a row, so that all its probabilities fit in one array."""
+    numbers: bool = False
+    """It predicts a number: there are no logits, and the one pass holds -total_loss, the log density of the target."""
     notes: tuple[str, ...] = field(default=())
 
 

@@ -10,7 +10,7 @@ from expunge.contract.units import Probe
 from expunge.facts.errors import InputError, UndeclaredRead
 from expunge.facts.record import Outcome
 from expunge.facts.rows import Rows
-from expunge.statistics.answers import predicted, said_successes
+from expunge.statistics.answers import said_successes, told
 from expunge.statistics.clusters import FloatArray
 
 THRESHOLD = 0.8
@@ -21,12 +21,12 @@ Of 300 forget questions of the published TOFU models 97.7% reach it in the model
 
 
 def successes(probe: Probe, model: Model, rows: Rows, threshold: float) -> FloatArray:
-    """Return 1 a row whose knowledge comes out of `model`, else 0: by what it says, or a classifier by its first choice."""
+    """Return 1 a row whose knowledge comes out of `model`, else 0: by what it says, its first choice, or the number it predicts."""
     if model.capabilities.generate:
         return said_successes(rows, probe.generate(model, rows), threshold)
-    if model.capabilities.logits and model.modality != "text":
-        return predicted(probe.score(model, rows), rows)
-    raise InputError(f"a {model.modality} model of this kind neither answers in words nor chooses a label")
+    if (model.capabilities.logits or model.capabilities.numbers) and model.modality != "text":
+        return told(probe.score(model, rows), rows)
+    raise InputError(f"a {model.modality} model of this kind neither answers in words nor chooses a label or a number")
 
 
 def success_outcome(

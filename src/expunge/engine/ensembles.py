@@ -1,10 +1,10 @@
-"""Members trained on shards of the rows, behind the one adapter: what SISA and its kin forget from."""
+"""Members trained on shards of the rows, behind the one adapter: what SISA and S3T forget from."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
@@ -16,16 +16,23 @@ from expunge.contract.job import Job
 from expunge.contract.model import Batch, Capabilities, Model, Question, Sites
 from expunge.engine.fit import fit, starting
 from expunge.engine.positions import segment_sum
+from expunge.engine.staged import Staged, load_staged, save_staged
 from expunge.facts.errors import InputError
 from expunge.facts.recipe import Recipe
 from expunge.facts.rows import Row, Rows
 
+CHECKPOINT = "before-slice-{}.checkpoint"
+BASE, ROWS = "base.checkpoint", "rows.checkpoint"
+
 
 @dataclass
 class Ensemble:
-    """Shard members whose probabilities are averaged. `checkpoints[shard][slice]` are a member's weights before that slice.
+    """Shard members whose probabilities are averaged. A member that no row trained has no vote.
 
-    A row belongs to shard and slice by a hash of (seed, row id), so that a row's place never depends on other rows.
+    A row belongs to shard and slice by a hash of (seed, row id), so that a row's place never depends on other rows. `rows` are
+    the hashes of the rows that are in: what was forgotten is known from not being among them. To forget from, SISA keeps
+    `checkpoints[shard][slice]`, a member's weights before that slice; S3T keeps `base`, the weights below every stage, and
+    `copies[shard]`, the models of a shard that read its slices in other orders. `risk` names the field of a row that decides its slice.
     """
 
     members: list[Model]
@@ -33,6 +40,12 @@ class Ensemble:
     slices: int
     seed: int
     checkpoints: list[list[dict[str, Tensor]]]
+    rows: frozenset[int] = frozenset()
+    silent: frozenset[int] = frozenset()
+    base: dict[str, Tensor] = field(default_factory=dict)
+    copies: list[list[Staged]] = field(default_factory=list)
+    risk: str = ""
+    from_base_model: bool = False
     module: nn.Module = field(init=False)
     modality: str = field(init=False)
     capabilities: Capabilities = field(init=False)
@@ -48,13 +61,50 @@ class Ensemble:
     @classmethod
     def empty(cls, model: Model, *, shards: int, slices: int, seed: int) -> Ensemble:
         """Return untrained members, each with weights drawn under a seed of its own."""
-        members = [_kind(model).fresh(_seed(seed, shard)) for shard in range(shards)]
+        members = [kind_of(model).fresh(_seed(seed, shard)) for shard in range(shards)]
         return cls(members, shards, slices, seed, [[] for _ in range(shards)])
+
+    @classmethod
+    def staged(cls, base: Model, *, shards: int, slices: int, seed: int, risk: str = "") -> Ensemble:
+        """Return members that are all `base`, and no stages yet."""
+        members = [base.copy() for _ in range(shards)]
+        nothing: list[list[dict[str, Tensor]]] = [[] for _ in range(shards)]
+        found = cls(members, shards, slices, seed, nothing, base=_cloned(base.module.state_dict()), risk=risk)
+        found.copies = [[] for _ in range(shards)]
+        return found
 
     def place(self, row_id: str) -> tuple[int, int]:
         """Return the (shard, slice) of a row."""
-        value = int.from_bytes(hashlib.blake2b(f"{self.seed}/{row_id}".encode(), digest_size=8).digest(), "big")
+        value = self.tag(row_id)
         return value % self.shards, value // self.shards % self.slices
+
+    def tag(self, row_id: str) -> int:
+        """Return the hash that a row is placed by and known by."""
+        return int.from_bytes(hashlib.blake2b(f"{self.seed}/{row_id}".encode(), digest_size=8).digest(), "big")
+
+    def place_of(self, row: Row) -> tuple[int, int]:
+        """Return the (shard, slice) of a row; where `risk` names a field, its chance to be asked to go decides the slice."""
+        shard, part = self.place(row.id)
+        if not self.risk:
+            return shard, part
+        chance = row.get(self.risk)
+        if not isinstance(chance, (int, float)) or not 0 <= chance <= 1:
+            raise InputError(f"row {row.id!r}: {self.risk} is {chance!r}", do="give every row a chance between 0 and 1")
+        return shard, min(self.slices - 1, int(chance * self.slices))
+
+    def tags(self, row: Row) -> frozenset[int]:
+        """Return what is kept of a row that is in; where its risk placed it, that place too."""
+        placed = {self.tag(f"{row.id}/{self.place_of(row)[1]}")} if self.risk else set()
+        return frozenset({self.tag(row.id), *placed})
+
+    def held(self, rows: Iterable[Row]) -> list[Row]:
+        """Return those of `rows` that are in."""
+        return [row for row in rows if self.tag(row.id) in self.rows]
+
+    @property
+    def voting(self) -> list[Model]:
+        """Members that were trained on some row."""
+        return [member for shard, member in enumerate(self.members) if shard not in self.silent]
 
     @property
     def device(self) -> torch.device:
@@ -83,8 +133,8 @@ class Ensemble:
 
     def logits(self, batch: Batch) -> Tensor:
         """Return log of the mean of the members' probabilities, (positions, classes)."""
-        logs = torch.stack([torch.log_softmax(member.logits(batch).float(), dim=-1) for member in self.members])
-        return torch.logsumexp(logs, dim=0) - torch.log(torch.tensor(float(self.shards)))
+        logs = torch.stack([torch.log_softmax(member.logits(batch).float(), dim=-1) for member in self.voting])
+        return torch.logsumexp(logs, dim=0) - torch.log(torch.tensor(float(len(logs))))
 
     def total_loss(self, batch: Batch, noise: Tensor | None = None) -> Tensor:
         """Return the negative log of the mean probability, summed over an example's positions, (size,)."""
@@ -108,28 +158,71 @@ class Ensemble:
         return Sites()
 
     def copy(self) -> Self:
-        """Return an independent copy, checkpoints included."""
-        kept = [[{n: t.clone() for n, t in state.items()} for state in states] for states in self.checkpoints]
-        return replace(self, members=[member.copy() for member in self.members], checkpoints=kept)
+        """Return an independent copy, with all that is kept."""
+        return replace(
+            self,
+            members=[member.copy() for member in self.members],
+            checkpoints=[[_cloned(state) for state in states] for states in self.checkpoints],
+            copies=[[one.copy() for one in copies] for copies in self.copies],
+        )
 
     def fresh(self, seed: int) -> Self:
         """Return untrained members under another seed."""
         return replace(Ensemble.empty(self, shards=self.shards, slices=self.slices, seed=seed))  # type: ignore[return-value]
 
     def save(self, directory: Path) -> None:
-        """Write each member's directory, the kept checkpoints and `expunge.json`."""
+        """Write each member's directory, all that is kept to forget from, and `expunge.json`."""
         from safetensors.torch import save_file
 
+        kept = []
         for shard, member in enumerate(self.members):
-            member.save(directory / f"member-{shard}")
+            folder = directory / f"member-{shard}"
+            member.save(folder)
             for part, state in enumerate(self.checkpoints[shard]):
-                path = directory / f"member-{shard}" / f"before-slice-{part}.checkpoint"
-                save_file({name: tensor.contiguous().clone() for name, tensor in state.items()}, path)
+                save_file(_cloned(state), folder / CHECKPOINT.format(part))
+            kept.append(save_staged(self.copies[shard], folder) if self.copies else [])
+        if self.base:
+            save_file(_cloned(self.base), directory / BASE)
+        tags = torch.tensor([tag - 2**63 for tag in sorted(self.rows)], dtype=torch.int64)
+        save_file({"rows": tags}, directory / ROWS)
         facts: dict[str, Any] = {"kind": "ensemble", "shards": self.shards, "slices": self.slices, "seed": self.seed}
+        facts |= {"silent": sorted(self.silent), "risk": self.risk, "from_base_model": self.from_base_model}
+        facts["copies"] = kept if self.copies else []
         (directory / "expunge.json").write_text(json.dumps(facts, indent=1))
 
+    @classmethod
+    def opened(cls, members: list[Model], directory: Path, facts: Mapping[str, Any], device: str) -> Ensemble:
+        """Return what `save` wrote, around the members that were loaded from it."""
+        from safetensors.torch import load_file
 
-def _kind(model: Model) -> Model:
+        folders = [directory / f"member-{shard}" for shard in range(int(facts["shards"]))]
+        kept = [sorted(folder.glob(CHECKPOINT.format("*")), key=_number) for folder in folders]
+        return cls(
+            members,
+            len(folders),
+            int(facts["slices"]),
+            int(facts["seed"]),
+            [[load_file(path, device=device) for path in paths] for paths in kept],
+            rows=frozenset(tag + 2**63 for tag in load_file(directory / ROWS)["rows"].tolist()),
+            silent=frozenset(facts["silent"]),
+            base=load_file(directory / BASE, device=device) if facts["copies"] else {},
+            copies=[load_staged(one, folder, device) for one, folder in zip(facts["copies"], folders, strict=False)],
+            risk=str(facts["risk"]),
+            from_base_model=bool(facts["from_base_model"]),
+        )
+
+
+def _cloned(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return tensors that share no memory, not even with each other (tied weights)."""
+    return {name: tensor.detach().contiguous().clone() for name, tensor in state.items()}
+
+
+def _number(path: Path) -> int:
+    return int(path.stem.rpartition("-")[2])
+
+
+def kind_of(model: Model) -> Model:
+    """Return one model of the architecture of the members, or the model itself."""
     return model.members[0] if isinstance(model, Ensemble) else model
 
 
@@ -144,13 +237,15 @@ def train_member(ensemble: Ensemble, shard: int, rows: Rows, recipe: Recipe, job
     if from_slice:
         member.module.load_state_dict(kept[from_slice])
     else:
-        first = starting(_kind(ensemble), _seed(ensemble.seed, shard), job)
+        first = starting(kind_of(ensemble), _seed(ensemble.seed, shard), job)
         member.module.load_state_dict(first.module.state_dict())
     kept = kept[:from_slice]
-    places = [ensemble.place(row.id) for row in rows]
+    places = [ensemble.place_of(row) for row in rows]
+    mine = any(place[0] == shard for place in places)
+    ensemble.silent = ensemble.silent - {shard} if mine else ensemble.silent | {shard}
     epochs = max(1, recipe.epochs // ensemble.slices)
     for part in range(from_slice, ensemble.slices):
-        kept.append({name: tensor.detach().clone() for name, tensor in member.module.state_dict().items()})
+        kept.append(_cloned(member.module.state_dict()))
         chosen = [i for i, (s, p) in enumerate(places) if s == shard and p <= part]
         if chosen:
             piece = recipe.model_copy(update={"epochs": epochs, "seed": recipe.seed + 1000 * shard + part})

@@ -23,8 +23,20 @@ def starting(model: Model, seed: int, job: Job) -> Model:
     return model.fresh(seed) if job.base is None else job.base()
 
 
-def fit(model: Model, rows: Rows, recipe: Recipe, *, job: Job, label: str = "training") -> Model:
+def fit(
+    model: Model,
+    rows: Rows,
+    recipe: Recipe,
+    *,
+    job: Job,
+    label: str = "training",
+    penalty: Callable[[Tensor], Tensor] | None = None,
+    movable: frozenset[str] | None = None,
+) -> Model:
     """Train `model` in place on `rows` and return it in eval mode; the loss is the mean over scored positions of a batch.
+
+    `penalty` of that mean is added to it, for methods that act before training; it does not count in `fit_loss`. `movable` names
+    the parameters that training may move; None moves all.
 
     The mean is over positions of the global batch, also under several processes (token-weighted). Deterministic given weights, rows and
     recipe. Ends early at `recipe.stop_loss`. Notes the last epoch's loss as `fit_loss`.
@@ -32,8 +44,8 @@ def fit(model: Model, rows: Rows, recipe: Recipe, *, job: Job, label: str = "tra
     model.module.train(True)
     batches = math.ceil(len(rows) / recipe.batch_size)
     sums = [0.0, 0.0]
-    for parameter in model.module.parameters():
-        parameter.requires_grad_(True)
+    for name, parameter in model.module.named_parameters():
+        parameter.requires_grad_(movable is None or name in movable)
 
     def one(indices: list[int]) -> Callable[[], Tensor]:
         def loss() -> Tensor:
@@ -46,7 +58,8 @@ def fit(model: Model, rows: Rows, recipe: Recipe, *, job: Job, label: str = "tra
             count = total(batch.lengths().sum().to(losses))
             sums[0] += float(total(losses.detach().sum())) / times
             sums[1] += float(count) / times
-            return losses.sum() / count
+            mean = losses.sum() / count
+            return mean if penalty is None else mean + penalty(mean)
 
         return loss
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -124,21 +124,33 @@ def write_out(uses: Sequence[Use], part: slice, shape: torch.Size) -> Tensor:
 
 
 def squares(uses: Sequence[Use], examples: int, shape: torch.Size) -> Tensor:
-    """Return the sum over examples of the squared gradient, of the parameter's shape.
+    """Return the sum over examples of the squared gradient, of the parameter's shape."""
+    return _summed(uses, examples, shape, torch.square)
 
-    One use at one position needs no written gradient: sum_i (r_i c_i)^2 = (r^2)^T (c^2). An embedding is summed a (example, token)
-    pair at a time. Anything else is written out a block at a time, its uses summed before squaring.
+
+def sizes(uses: Sequence[Use], examples: int, shape: torch.Size) -> Tensor:
+    """Return the sum over examples of the gradient's absolute value, of the parameter's shape."""
+    return _summed(uses, examples, shape, torch.abs)
+
+
+def _summed(uses: Sequence[Use], examples: int, shape: torch.Size, of: Callable[..., Tensor]) -> Tensor:
+    """Return the sum over examples of `of` each entry, where of(a b) = of(a) of(b): a square, an absolute value.
+
+    One use at one position needs no written gradient: sum_i of(r_i c_i) = of(r)^T of(c). An embedding is summed a (example, token)
+    pair at a time. Anything else is written out a block at a time, its uses summed first.
     """
     only = uses[0] if len(uses) == 1 else None
     if isinstance(only, Outer) and only.one_hot:
         pairs, sums = _pairs(only, shape)
-        return sums.new_zeros(shape).index_add_(0, pairs % shape[0], sums.square())
+        return sums.new_zeros(shape).index_add_(0, pairs % shape[0], of(sums))
     if isinstance(only, Outer) and only.columns.shape[1] == 1:
-        return (only.rows[:, 0].square().T @ only.columns[:, 0].square()).view(shape)
-    first, *rest = blocks(examples, _room(uses, shape))
-    found = write_out(uses, first, shape).square_().sum(0)
-    for part in rest:
-        found += write_out(uses, part, shape).square_().sum(0)
+        return (of(only.rows[:, 0]).T @ of(only.columns[:, 0])).view(shape)
+    found = None
+    for part in blocks(examples, _room(uses, shape)):
+        written = write_out(uses, part, shape)
+        summed = of(written, out=written).sum(0)
+        found = summed if found is None else found.add_(summed)
+    assert found is not None, "a pass has examples"
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -31,3 +31,25 @@ def output_at(root: nn.Module, name: str, forward: Callable[[], Any]) -> Tensor:
     finally:
         handle.remove()
     raise ValueError(f"the forward pass never ran {name!r}")
+
+
+def outputs_of(root: nn.Module, names: Sequence[str], forward: Callable[[], Any]) -> dict[str, Tensor]:
+    """Return the outputs of the modules called `names`, all from one whole `forward`; a tuple's first element is the hidden state."""
+    found: dict[str, Tensor] = {}
+
+    def keep(name: str) -> Callable[[nn.Module, Any, Any], None]:
+        def hook(_: nn.Module, __: Any, output: Any) -> None:
+            found[name] = output[0] if isinstance(output, tuple) else output
+
+        return hook
+
+    handles = [root.get_submodule(name).register_forward_hook(keep(name)) for name in names]
+    try:
+        forward()
+    finally:
+        for handle in handles:
+            handle.remove()
+    missing = [name for name in names if name not in found]
+    if missing:
+        raise ValueError(f"the forward pass never ran {missing[0]!r}")
+    return found

@@ -43,5 +43,5 @@ def read_with(evidence: Evidence, probe: Probe, split: str, most: int) -> Rows:
     found = Rows((*kept, *evidence.rows.get("holdout", ())), "labelled")
     missing = sorted(set(labels_of(evidence.rows[split])) - set(labels_of(found)))
     if missing:
-        raise InputError(f"no retain or holdout row has the label {', '.join(map(str, missing))}")
+        raise InputError(f"{len(missing)} of the labels asked for stand on no retain or holdout row")
     return found

@@ -8,7 +8,7 @@ alone, with the same numbers, and `job.notes["per_example"]` says why.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -32,12 +32,23 @@ MOST_ENTRIES = 2**26
 
 def squared_gradient_sum(model: Model, rows: Rows, *, job: Job) -> dict[str, Tensor]:
     """Return, by name, the sum over rows of the squared gradient of each row's mean loss (total_loss / length)."""
+    return _summed(model, rows, job, ghost.squares)
+
+
+def gradient_size_sum(model: Model, rows: Rows, *, job: Job) -> dict[str, Tensor]:
+    """Return, by name, the sum over rows of the absolute value of the gradient of each row's mean loss, entry by entry."""
+    return _summed(model, rows, job, ghost.sizes)
+
+
+def _summed(
+    model: Model, rows: Rows, job: Job, of: Callable[[Sequence[ghost.Use], int, torch.Size], Tensor]
+) -> dict[str, Tensor]:
     named = trainable(model.module)
     found = {name: torch.zeros_like(p, dtype=_wide(p.dtype)) for name, p in named.items()}
 
     def add(indices: list[int], uses: Uses) -> None:
-        for name, of in uses.items():
-            found[name] += ghost.squares(of, len(indices), named[name].shape)
+        for name, used in uses.items():
+            found[name] += of(used, len(indices), named[name].shape)
 
     _every_pass(model, rows, job, add)
     return {name: total(value) for name, value in found.items()}
@@ -66,6 +77,45 @@ def gradient_dots(model: Model, rows: Rows, direction: Mapping[str, Tensor], *, 
         return torch.stack([torch.zeros(count, device=model.device), *parts]).sum(0)[:, None]
 
     return _by_row(model, rows, job, dots)[:, 0]
+
+
+def gradient_products(model: Model, rows: Rows, directions: Mapping[str, Tensor], *, job: Job) -> Tensor:
+    """Return the inner product of each row's gradient with each of k directions, (k, *shape) by parameter name, (rows, k).
+
+    One pass over the rows however many directions there are; gradients are written out a block at a time.
+    """
+    flat = {name: value.flatten(1).T for name, value in directions.items()}
+    some = next(iter(flat.values()))
+    count = some.shape[1]
+
+    def products(uses: Uses, size: int) -> Tensor:
+        found = some.new_zeros(size, count)
+        for name, of in uses.items():
+            if name in flat:
+                shape = directions[name].shape[1:]
+                parts = ghost.blocks(size, shape.numel())
+                found += torch.cat([ghost.write_out(of, part, shape).flatten(1) @ flat[name] for part in parts])
+        return found
+
+    return _by_row(model, rows, job, products).reshape(len(rows), count)
+
+
+def gradients(model: Model, rows: Rows, *, job: Job) -> dict[str, Tensor]:
+    """Return the gradient of each row's mean loss, (rows, *shape) by name: for a few rows, since all of it is held."""
+    named = trainable(model.module)
+
+    def whole(uses: Uses, size: int) -> Tensor:
+        pieces = [
+            ghost.write_out(uses[name], slice(None), p.shape).flatten(1)
+            if name in uses
+            else torch.zeros(size, p.numel(), device=p.device)
+            for name, p in named.items()
+        ]
+        return torch.cat(pieces, dim=1)
+
+    table = _by_row(model, rows, job, whole).to(model.device)
+    pieces = torch.split(table, [p.numel() for p in named.values()], dim=1)
+    return {name: piece.view(len(rows), *p.shape) for (name, p), piece in zip(named.items(), pieces, strict=True)}
 
 
 def _by_row(model: Model, rows: Rows, job: Job, numbers: Callable[[Uses, int], Tensor]) -> Tensor:

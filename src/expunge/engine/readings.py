@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from expunge.contract.evidence import Evidence
-from expunge.facts.errors import InputError
+from expunge.facts.errors import InputError, UndeclaredRead
 from expunge.statistics.answers import own_answers
 from expunge.statistics.clusters import FloatArray
 from expunge.statistics.position_scores import PositionScores
@@ -45,3 +45,20 @@ def rouges(evidence: Evidence, split: str) -> list[Rouge]:
     """Return ROUGE-L of what the model said against each row's answer."""
     pairs = zip(evidence.rows[split], said(evidence, split), strict=True)
     return [rouge_l(str(row["answer"]), text) for row, text in pairs]
+
+
+def predicted_numbers(evidence: Evidence, split: str) -> FloatArray:
+    """Return the number predicted for each row of a split, on the scale of the rows; raises for a classifier's probabilities."""
+    found, rows = evidence.predictions.get(split), evidence.rows[split]
+    if found is None:
+        raise UndeclaredRead(f"no predictions of {split!r} were computed", do="declare 'predictions' in needs")
+    if found.shape != (len(rows), 1):
+        raise InputError(f"predictions of shape {found.shape} are no numbers, one a row, for {len(rows)} {split} rows")
+    return np.asarray(found[:, 0], np.float64)
+
+
+def errors_in_numbers(evidence: Evidence, split: str) -> FloatArray:
+    """Return |prediction - target| of each row of a split, on the scale of the rows."""
+    return np.abs(
+        predicted_numbers(evidence, split) - np.array([row["label"] for row in evidence.rows[split]], np.float64)
+    )

@@ -89,13 +89,12 @@ def score(model: Model, rows: Sequence[Row], *, job: Job, budget: int = 2048) ->
     for indices in job.progress.track(todo, total=len(todo), label="scoring"):
         batch = model.pack_questions([questions[i] for i in indices])
         with job.autocast(), fast_linear():
-            columns, tops = _columns(model, batch)
-        ends = np.zeros(len(columns[0]), bool) if batch.is_end is None else batch.is_end.cpu().numpy()
-        tokens = batch.targets.cpu().numpy()
+            every = _number_columns(model, batch) if model.capabilities.numbers else _class_columns(model, batch)
+        ends = batch.is_end
+        every["is_end"] = np.zeros(len(batch.owner), bool) if ends is None else ends.cpu().numpy()
         cuts = np.cumsum(batch.lengths().cpu().numpy())[:-1]
-        names = ["log_prob", "mean", "variance", "rank", "is_end", "token"] + (["top"] if tops is not None else [])
-        every = (*columns, ends, tokens, *([tops] if tops is not None else []))
-        parts = [np.split(column, cuts) for column in every]
+        names = list(every)
+        parts = [np.split(column, cuts) for column in every.values()]
         answer = 0
         for i in indices:
             count = len(questions[i].answers)
@@ -107,23 +106,38 @@ def score(model: Model, rows: Sequence[Row], *, job: Job, budget: int = 2048) ->
     return _scores(keys, pieces)
 
 
-def _columns(model: Model, batch: Batch) -> tuple[list[np.ndarray], np.ndarray | None]:
+def _class_columns(model: Model, batch: Batch) -> dict[str, np.ndarray]:
     """Return what `position_numbers` gives at every scored position, and a classifier's confidence; a text has no use for it."""
+    tops = None
     if batch.is_end is not None and isinstance(model, Reducing):
-        return [column.cpu().numpy() for column in model.reduce_logits(batch, position_numbers, most=CHUNK)], None
-    logits = model.logits(batch)
-    rows = max(1, CHUNK // logits.shape[-1])
-    pairs = zip(torch.split(logits, rows), torch.split(batch.targets, rows), strict=True)
-    parts = [position_numbers(part, targets) for part, targets in pairs]
-    columns = [torch.cat(column).cpu().numpy() for column in zip(*parts, strict=True)]
-    if batch.is_end is not None:
-        return columns, None
-    return columns, torch.log_softmax(logits.float(), -1).amax(-1).cpu().numpy()
+        numbers = model.reduce_logits(batch, position_numbers, most=CHUNK)
+    else:
+        logits = model.logits(batch)
+        rows = max(1, CHUNK // logits.shape[-1])
+        pairs = zip(torch.split(logits, rows), torch.split(batch.targets, rows), strict=True)
+        parts = [position_numbers(part, targets) for part, targets in pairs]
+        numbers = tuple(torch.cat(column) for column in zip(*parts, strict=True))
+        if batch.is_end is None:
+            tops = torch.log_softmax(logits.float(), -1).amax(-1)
+    found = dict(zip(("log_prob", "mean", "variance", "rank"), numbers, strict=True)) | {"token": batch.targets}
+    return {name: column.cpu().numpy() for name, column in (found | ({} if tops is None else {"top": tops})).items()}
+
+
+def _number_columns(model: Model, batch: Batch) -> dict[str, np.ndarray]:
+    """Return, of a predicted number, the Gaussian log density of the target below that at the prediction, -z^2 / 2, and its moments.
+
+    For z of a standard Gaussian E[-z^2 / 2] = -1/2 and Var[-z^2 / 2] = 1/2, whatever is predicted. There is no class to rank.
+    """
+    log_prob = -model.total_loss(batch).float().cpu().numpy()
+    return {"log_prob": log_prob, "mean": np.full_like(log_prob, -0.5), "variance": np.full_like(log_prob, 0.5)}
 
 
 def _scores(keys: tuple[tuple[str, str], ...], pieces: list[dict[str, np.ndarray]]) -> PositionScores:
     def column(name: str, kind: type) -> np.ndarray:
         return np.concatenate([piece[name] for piece in pieces]).astype(kind) if pieces else np.zeros(0, kind)
+
+    def optional(name: str, kind: type) -> np.ndarray | None:
+        return column(name, kind) if not pieces or name in pieces[0] else None
 
     lengths = [len(piece["log_prob"]) for piece in pieces]
     return PositionScores(
@@ -132,8 +146,8 @@ def _scores(keys: tuple[tuple[str, str], ...], pieces: list[dict[str, np.ndarray
         log_prob=column("log_prob", np.float64),
         mean=column("mean", np.float64),
         variance=column("variance", np.float64),
-        rank=column("rank", np.int64),
         is_end=column("is_end", bool),
-        token=column("token", np.int64),
+        rank=optional("rank", np.int64),
+        token=optional("token", np.int64),
         top=column("top", np.float64) if pieces and "top" in pieces[0] else None,
     )

@@ -38,7 +38,11 @@ class SISA:
         provenance="exact",
         before_training=True,
         stochastic=False,
-        differs=("Members are averaged in probability; the paper also offers a vote.",),
+        differs=(
+            "Members are averaged in probability; the paper also offers a vote.",
+            "A member whose shard has no row left has no vote.",
+            "Retain rows that were forgotten before, or are new, are refused; a request for rows that are not in trains nothing.",
+        ),
         cost="1/shards of training for one forgotten row, times the share of slices after it",
         inert_when={"check": "always: it verifies the weights and never changes them"},
     )
@@ -53,35 +57,58 @@ class SISA:
     def prepare(self, model: Model, rows: Rows, recipe: Recipe, job: Job) -> Model:
         """Return the ensemble trained on `rows`."""
         ensemble = Ensemble.empty(model, shards=self.shards, slices=self.slices, seed=recipe.seed)
+        ensemble.rows = frozenset(ensemble.tag(row.id) for row in rows)
         for shard in range(self.shards):
             train_member(ensemble, shard, rows, recipe, job, from_slice=0)
         return ensemble
 
     def run(self, model: Model, splits: Splits, job: Job) -> Model:
-        """Return the ensemble with touched shards trained on without the forget rows."""
-        if not isinstance(model, Ensemble):
+        """Return the ensemble with touched shards trained on without the forget rows; rows that are not in touch none."""
+        if not isinstance(model, Ensemble) or model.copies:
             raise InputError("sisa can only forget from a model that it prepared", do="give prepare = true in the plan")
         if job.recipe is None:
             raise InputError("sisa needs the recipe the ensemble was trained by", do="give [recipe] in the plan")
+        forget, retain = splits.forget, splits.retain
+        held = model.held(forget)
+        self._check_retain(model, retain)
         first: dict[int, int] = {}
-        for row in splits.forget:
-            shard, part = model.place(row.id)
-            first[shard] = min(first.get(shard, part), part)
-        retain = splits.retain
+        for shard, part in sorted((model.place(row.id) for row in held), reverse=True):
+            first[shard] = part
+        model.rows -= {model.tag(row.id) for row in held}
         for shard, part in sorted(first.items()):
             train_member(model, shard, retain, job.recipe, job, from_slice=part)
-        job.notes["touched_shards"] = len(first)
-        if self.check:
-            shard = min(first)
-            scratch = Ensemble.empty(model, shards=model.shards, slices=model.slices, seed=model.seed)
-            train_member(scratch, shard, retain, job.recipe, job, from_slice=0)
-            if weights_digest(scratch.members[shard].module) != weights_digest(model.members[shard].module):
-                raise ContractBroken(
-                    f"sisa: shard {shard} differs from training it from nothing without the forget rows"
-                )
-            job.notes["provenance"] = "exact"
-            job.notes["provenance_checks"] = (
-                f"shard {shard} of {model.shards} trained from nothing on the remaining rows: weights bit-identical",
-                *(f"kept although it saw the forget rows: {artefact}" for artefact in job.recipe.artefacts),
+        if len(model.silent) == model.shards:
+            raise InputError(
+                "no shard would have a row left to train on", do="remove the model: nothing of it is to stay"
             )
+        job.notes["touched_shards"] = len(first)
+        if first and not self.check:
+            return model
+        job.notes["provenance"] = "exact"
+        job.notes["provenance_checks"] = (
+            *(self._trained_from_nothing(model, shard, retain, job) for shard in sorted(first)[:1]),
+            f"{len(held)} of {len(forget)} forget rows were in; the rest were not",
+            *(f"kept although it saw the forget rows: {artefact}" for artefact in job.recipe.artefacts),
+        )
         return model
+
+    @staticmethod
+    def _check_retain(model: Ensemble, retain: Rows) -> None:
+        """Refuse rows that are not in: training on them would bring back what an earlier request removed, or add to what was trained."""
+        held = {row.id for row in model.held(retain)}
+        foreign = [row.id for row in retain if row.id not in held]
+        if foreign:
+            raise InputError(
+                f"{len(foreign)} retain rows are not in this ensemble, {foreign[0]!r} among them",
+                causes=("an earlier request had them forgotten", "they are new"),
+                do="leave them out of the retain rows",
+            )
+
+    @staticmethod
+    def _trained_from_nothing(model: Ensemble, shard: int, retain: Rows, job: Job) -> str:
+        assert job.recipe is not None
+        scratch = Ensemble.empty(model, shards=model.shards, slices=model.slices, seed=model.seed)
+        train_member(scratch, shard, retain, job.recipe, job, from_slice=0)
+        if weights_digest(scratch.members[shard].module) != weights_digest(model.members[shard].module):
+            raise ContractBroken(f"sisa: shard {shard} differs from training it from nothing without the forget rows")
+        return f"shard {shard} of {model.shards} trained from nothing on the remaining rows: weights bit-identical"

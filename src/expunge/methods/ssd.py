@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
+from torch import Tensor
 
 from expunge.contract.about import About
 from expunge.contract.job import Job
 from expunge.contract.model import Model
 from expunge.contract.splits import Splits
-from expunge.engine.edit import write
+from expunge.engine.dampen import Importances, dampen
 from expunge.engine.fisher import diagonal_fisher
+from expunge.facts.rows import Rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,18 +53,10 @@ class SSD:
 
     def run(self, model: Model, splits: Splits, job: Job) -> Model:
         """Return the model with selected weights dampened."""
-        forget, retain = splits.forget, splits.retain
-        important = diagonal_fisher(model, forget, batch_size=self.batch_size, job=job)
-        kept = diagonal_fisher(model, retain, batch_size=self.batch_size, job=job)
-        n_forget, n_retain = len(forget), len(retain)
-        selected = 0
-        for name, parameter in model.module.named_parameters():
-            if name not in important:
-                continue
-            everywhere = (n_forget * important[name] + n_retain * kept[name]) / (n_forget + n_retain)
-            chosen = important[name] > self.alpha * everywhere
-            factor = torch.clamp(self.dampening * everywhere / important[name].clamp_min(1e-30), max=1.0)
-            write(job, name, parameter, torch.where(chosen, parameter * factor, parameter))
-            selected += int(chosen.sum())
-        job.notes["selected_entries"] = selected
+
+        def importance(rows: Rows) -> dict[str, Tensor]:
+            return diagonal_fisher(model, rows, batch_size=self.batch_size, job=job)
+
+        found = Importances.of(splits, importance)
+        dampen(model, found, alpha=self.alpha, dampening=self.dampening, job=job)
         return model

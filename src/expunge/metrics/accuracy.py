@@ -22,7 +22,7 @@ class Accuracy:
     """
 
     about = About(
-        needs=("scores",),
+        needs=("scores", "logits"),
         modalities=("vision", "tabular"),
         claim="Where a class is forgotten it falls to 0 on forget rows and stays the retrained model's on test rows.",
         paper="Eternal Sunshine of the Spotless Net: Selective Forgetting in Deep Networks",

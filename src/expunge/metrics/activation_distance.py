@@ -27,7 +27,7 @@ class ActivationDistance:
     """
 
     about = About(
-        needs=("forget", "predictions", "target", "retrained"),
+        needs=("forget", "logits", "predictions", "target", "retrained"),
         modalities=("vision", "tabular"),
         claim="It is largest for the target and at its floor for a second retrained model.",
         paper="Mixed-Privacy Forgetting in Deep Networks",

@@ -33,7 +33,7 @@ class AverageGap:
     """
 
     about = About(
-        needs=("forget", "retain", "test", "predictions", "target", "retrained"),
+        needs=("forget", "logits", "retain", "test", "predictions", "target", "retrained"),
         modalities=("vision", "tabular"),
         claim="On digits with label noise doing nothing lies 14 points from retraining, and a further retrained model 1 to 2.",
         paper="SalUn: Empowering Machine Unlearning via Gradient-based Weight Saliency in Both Image Classification and Generation",

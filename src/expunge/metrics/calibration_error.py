@@ -28,7 +28,7 @@ class CalibrationError:
     """
 
     about = About(
-        needs=("scores",),
+        needs=("scores", "logits"),
         modalities=("vision", "tabular"),
         claim="Relabelling methods raise it on test rows above the retrained model's while accuracy stays.",
         paper="On Calibration of Modern Neural Networks",
@@ -63,4 +63,4 @@ class CalibrationError:
         own = own_scores(evidence, split)
         if own.top is None:
             raise InputError("the one pass kept no probability of the first choice")
-        return bin_gaps(np.exp(own.top), (own.rank == 0).astype(np.float64), self.bins)
+        return bin_gaps(np.exp(own.top), (own.ranks() == 0).astype(np.float64), self.bins)

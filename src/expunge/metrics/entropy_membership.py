@@ -25,7 +25,7 @@ class EntropyMembership:
     """
 
     about = About(
-        needs=("forget", "retain", "test", "predictions", "target", "retrained"),
+        needs=("forget", "logits", "retain", "test", "predictions", "target", "retrained"),
         modalities=("vision", "tabular"),
         claim="It is high for the target, far lower for a model retrained without a class, lowest for one taught by an untrained model.",
         paper="Can Bad Teaching Induce Forgetting? Unlearning in Deep Networks Using an Incompetent Teacher",

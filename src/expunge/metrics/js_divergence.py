@@ -28,7 +28,7 @@ class JsDivergence:
     """
 
     about = About(
-        needs=("predictions", "target", "retrained"),
+        needs=("logits", "predictions", "target", "retrained"),
         modalities=("vision", "tabular"),
         claim="On forget rows it is largest for the target and at its floor for a second retrained model.",
         paper="Can Bad Teaching Induce Forgetting? Unlearning in Deep Networks Using an Incompetent Teacher",

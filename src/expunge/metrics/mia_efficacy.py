@@ -26,7 +26,7 @@ class MiaEfficacy:
     """
 
     about = About(
-        needs=("forget", "retain", "test", "predictions", "target", "retrained"),
+        needs=("forget", "logits", "retain", "test", "predictions", "target", "retrained"),
         modalities=("vision", "tabular"),
         claim="It is 100% for models retrained without a class, a few percent for those without random rows, about 0 for the target.",
         paper="Model Sparsity Can Simplify Machine Unlearning",

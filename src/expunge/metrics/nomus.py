@@ -34,7 +34,7 @@ class Nomus:
     """
 
     about = About(
-        needs=("forget", "test", "predictions", "target", "retrained"),
+        needs=("forget", "logits", "test", "predictions", "target", "retrained"),
         modalities=("vision", "tabular"),
         claim="Fine-tuning leaves the membership part at the target's, and a model without the forget rows has the highest sum.",
         paper="Towards Machine Unlearning Benchmarks: Forgetting the Personal Identities in Facial Recognition Systems",

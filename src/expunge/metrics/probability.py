@@ -21,7 +21,8 @@ from expunge.statistics.tofu import normalised_probability
 class Probability:
     """Measure how likely the model finds each row's own answer.
 
-    p = exp(mean over the answer's tokens of log p(token)), the end of the sequence among them; a classifier's p(label). Where
+    p = exp(mean over the answer's tokens of log p(token)), the end of the sequence among them; a classifier's p(label); of a
+    predicted number the density of the target relative to the highest, exp(-z^2 / 2), z its error in standard deviations. Where
     every row carries wrong answers, `split/normalised` is p / (p + sum_j p_j), as TOFU takes it for real authors and world facts.
 
     Source: Maini et al. 2024. Reads the one pass. Cost: arithmetic on it.

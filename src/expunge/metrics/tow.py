@@ -31,7 +31,7 @@ class Tow:
     """
 
     about = About(
-        needs=("forget", "retain", "test", "predictions", "target", "retrained"),
+        needs=("forget", "logits", "retain", "test", "predictions", "target", "retrained"),
         modalities=("vision", "tabular"),
         claim="Where only a model trained on the forget rows knows them, a retrained model scores near 1 and doing nothing far below.",
         paper="What Makes Unlearning Hard and What to Do About It",

@@ -27,7 +27,7 @@ class Zrf:
     """
 
     about = About(
-        needs=("forget", "predictions", "untrained", "target", "retrained"),
+        needs=("forget", "logits", "predictions", "untrained", "target", "retrained"),
         modalities=("vision", "tabular"),
         claim="Teaching by an untrained model raises it above doing nothing; on rows that retraining forgets so does retraining.",
         paper="Can Bad Teaching Induce Forgetting? Unlearning in Deep Networks Using an Incompetent Teacher",

@@ -69,7 +69,8 @@ class ArrayModel:
 
     def __post_init__(self) -> None:
         self.modality = self.reader.modality
-        self.capabilities = Capabilities(logits=isinstance(self.task, Classification), predictions=True)
+        classes = isinstance(self.task, Classification)
+        self.capabilities = Capabilities(logits=classes, predictions=True, numbers=not classes)
 
     @property
     def device(self) -> torch.device:

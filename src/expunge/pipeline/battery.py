@@ -16,13 +16,15 @@ UTILITY: Mapping[str, tuple[str, ...]] = {
     "vision": ("accuracy",),
     "tabular": ("accuracy",),
     "diffusion": (),
+    "numbers": ("closeness",),
 }
-"""Per-row metrics in [0, 1] that must not fall on retain and test rows, by modality."""
+"""Per-row metrics in [0, 1] that must not fall on retain and test rows, by modality; of models that predict numbers by that."""
 INDISTINGUISHABLE: Mapping[str, tuple[str, ...]] = {
     "text": ("probability", "rouge"),
     "vision": ("probability", "accuracy"),
     "tabular": ("probability", "accuracy"),
     "diffusion": (),
+    "numbers": ("probability", "closeness"),
 }
 """Per-row metrics that must agree with the retrained models on every split."""
 OFFERED = frozenset(
@@ -33,7 +35,6 @@ OFFERED = frozenset(
         "model",
         "values",
         "target",
-        "logits",
         "features",
         "sites",
         "generate",
@@ -43,6 +44,8 @@ OFFERED = frozenset(
     }
 )
 """What every verification can offer; the rest depends on the splits and models given."""
+ANSWERS = ("logits", "numbers")
+"""What a model may answer by, classes or a number: a verification offers what its models do."""
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,20 +13,22 @@ from expunge.facts.errors import InputError, nearest
 from expunge.facts.rows import Rows
 from expunge.pipeline.loading import quieten
 from expunge.pipeline.plan import ModelPlan
+from expunge.pipeline.targets import classes_of, task_of
 
 TEXT = ("llama", "gpt2", "gpt_neox", "qwen2", "qwen3", "mistral")
-VISION = ("cnn", "resnet", "vit")
+VISION = ("cnn", "resnet", "vit", "mlp")
 TABULAR = ("mlp",)
 
 
-def modality_built(architecture: str) -> str:
-    """Return the modality of an architecture that a plan may name."""
+def modality_built(architecture: str, rows: Mapping[str, Rows]) -> str:
+    """Return the modality of an architecture that a plan may name; an MLP reads images or tables, whichever the rows are."""
+    images = any(row.get("image") is not None for split in rows.values() for row in split[:1])
     for modality, known in (("text", TEXT), ("vision", VISION), ("tabular", TABULAR)):
-        if architecture in known:
+        if architecture in known and (images or modality != "vision" or architecture not in TABULAR):
             return modality
-    every = (*TEXT, *VISION, *TABULAR)
+    every = dict.fromkeys((*TEXT, *VISION, *TABULAR))
     raise InputError(
-        f"there is no architecture {architecture!r}; the nearest is {nearest(architecture, every)!r}",
+        f"there is no architecture {architecture!r}; the nearest is {nearest(architecture, tuple(every))!r}",
         do=f"use one of: {', '.join(every)}",
     )
 
@@ -48,7 +51,7 @@ def public_text(plan: ModelPlan, base: Path) -> list[Path]:
 def untrained(plan: ModelPlan, rows: Mapping[str, Rows], seed: int, base: Path | None = None) -> Model:
     """Return a new model for a plan's architecture; a tokenizer is trained on retain rows (and public text), never on forget rows."""
     architecture = plan.architecture or ""
-    modality = modality_built(architecture)
+    modality = modality_built(architecture, rows)
     settings = {name: value for name, value in plan.settings.items() if name != "public_text"}
     if modality == "text":
         from expunge.modalities.text_build import new_text_model, train_tokenizer
@@ -63,15 +66,17 @@ def untrained(plan: ModelPlan, rows: Mapping[str, Rows], seed: int, base: Path |
 
         shape = np.asarray(rows["retain"][0]["image"]).shape
         images = Images(shape=(1, *shape) if len(shape) == 2 else shape)
-        return vision_model(architecture, images=images, classes=_classes(rows), seed=seed, **settings)
-    from expunge.modalities.array_tasks import Classification
+        return vision_model(architecture, images=images, classes=classes_of(rows), seed=seed, **settings)
+    return _table_model(architecture, settings, rows, seed)
+
+
+def _table_model(architecture: str, settings: dict[str, Any], rows: Mapping[str, Rows], seed: int) -> Model:
+    """Return a new classifier or regressor; every row of every split is read once first, so that a bad one is refused before training."""
     from expunge.modalities.tabular import Features, tabular_model
 
-    features = Features(width=len(rows["retain"][0]["features"]))
-    task = Classification(classes=_classes(rows))
-    return tabular_model(architecture, features=features, task=task, seed=seed, **settings)
-
-
-def _classes(rows: Mapping[str, Rows]) -> int:
-    """Return the number of classes: of every split, so that a forgotten class keeps its output."""
-    return 1 + max(int(row["label"]) for split in rows.values() for row in split)
+    features, task = Features(width=np.size(rows["retain"][0]["features"])), task_of(rows, settings)
+    for split in rows.values():
+        if len(split):
+            features.read([row["features"] for row in split], split.ids)
+    own = {name: value for name, value in settings.items() if name not in ("task", "mean", "std")}
+    return tabular_model(architecture, features=features, task=task, seed=seed, **own)

@@ -13,6 +13,8 @@ from expunge.facts.errors import InputError
 from expunge.pipeline.processes import spread
 
 DESCRIPTION = "expunge.json"
+INSIDE = {"ensemble": "member-0", "analytic": "network"}
+"""Where a directory of each kind that holds more than one model has a plain one."""
 PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
 
@@ -34,8 +36,9 @@ def modality_of(directory: Path) -> str:
         raise InputError(
             f"there is no model directory {directory}", do="give the path of a directory with safetensors weights"
         )
-    if _ensemble_facts(directory):
-        return modality_of(directory / "member-0")
+    kept = _kept_facts(directory)
+    if kept:
+        return modality_of(directory / INSIDE[kept["kind"]])
     if (directory / DESCRIPTION).is_file():
         from expunge.modalities.directory import read_description
 
@@ -48,8 +51,8 @@ def modality_of(directory: Path) -> str:
     )
 
 
-def _ensemble_facts(directory: Path) -> dict[str, Any]:
-    """Return what `expunge.json` says of an ensemble of members, or nothing where it describes one model."""
+def _kept_facts(directory: Path) -> dict[str, Any]:
+    """Return what `expunge.json` says of a model that keeps what it forgets from, or nothing where it describes a plain one."""
     path = directory / DESCRIPTION
     if not path.is_file():
         return {}
@@ -57,29 +60,19 @@ def _ensemble_facts(directory: Path) -> dict[str, Any]:
         facts = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise InputError(f"{path} is no JSON: {error}", do="save the model again") from error
-    return dict(facts) if isinstance(facts, dict) and facts.get("kind") == "ensemble" else {}
+    return dict(facts) if isinstance(facts, dict) and facts.get("kind") in INSIDE else {}
 
 
-def _ensemble(directory: Path, placement: Placement, facts: dict[str, Any]) -> Model:
-    """Return the members with the weights kept before each slice: what a later request goes back to."""
-    from safetensors.torch import load_file
+def _keeping(directory: Path, placement: Placement, facts: dict[str, Any]) -> Model:
+    """Return an ensemble, or a network with an analytic head, with all that a later request forgets from."""
+    if facts["kind"] == "analytic":
+        from expunge.engine.analytic import AnalyticModel
 
+        return AnalyticModel.opened(load_model(directory / INSIDE["analytic"], placement), directory, facts)
     from expunge.engine.ensembles import Ensemble
 
-    folders = [directory / f"member-{shard}" for shard in range(int(facts["shards"]))]
-    members = [load_model(folder, placement) for folder in folders]
-    kept = [
-        [
-            load_file(path, device=placement.device)
-            for path in sorted(folder.glob("before-slice-*.checkpoint"), key=_number)
-        ]
-        for folder in folders
-    ]
-    return Ensemble(members, len(folders), int(facts["slices"]), int(facts["seed"]), kept)
-
-
-def _number(path: Path) -> int:
-    return int(path.stem.rpartition("-")[2])
+    members = [load_model(directory / f"member-{shard}", placement) for shard in range(int(facts["shards"]))]
+    return Ensemble.opened(members, directory, facts, placement.device)
 
 
 def check_directory(directory: Path) -> str:
@@ -124,9 +117,9 @@ def load_model(directory: Path, placement: Placement | None = None) -> Model:
     """Load any model directory that Expunge can read."""
     placement = placement or Placement()
     directory = Path(directory)
-    modality, shards = modality_of(directory), _ensemble_facts(directory)
-    if shards:
-        return _ensemble(directory, placement, shards)
+    modality, kept = modality_of(directory), _kept_facts(directory)
+    if kept:
+        return _keeping(directory, placement, kept)
     loaders: dict[str, Callable[..., Any]] = {
         "text": _text,
         "vision": _vision,

@@ -101,7 +101,7 @@ class Measurer:
             modality=model.modality,
             rows=rows,
             scores={s: self.score(model, r) for s, r in rows.items() if len(r)}
-            if "scores" in needs and model.capabilities.logits
+            if "scores" in needs and (model.capabilities.logits or model.capabilities.numbers)
             else {},
             generations={s: self.generate(model, r, wanted.max_new_tokens) for s, r in chosen.items()}
             if generates

@@ -65,7 +65,7 @@ def check_plan_ready(plan: Plan, base: Path) -> Given:
     elif plan.model.base is not None:
         modality = check_directory(base / plan.model.base)
     else:
-        modality = modality_built(plan.model.architecture or "")
+        modality = modality_built(plan.model.architecture or "", given.rows)
         public_text(plan.model, base)
     if plan.model.directory is not None and plan.model.base is not None:
         check_directory(base / plan.model.base)

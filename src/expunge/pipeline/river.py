@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -116,6 +116,25 @@ class River:
             for number, seed in enumerate(self.plan.seeds.retrained)
         ]
 
+    def retrained_as(self, method: MethodPlan) -> list[Path]:
+        """Return the controls of what a method made: the retrained models, prepared by the method where it acts before training.
+
+        A retrained model is made by the target's recipe without the forget rows, and being prepared is part of that recipe: an ensemble or
+        an analytic head relearns at a speed of its own, whatever it was trained on.
+        """
+        if self.plan.model.retrained or not find("method", method.name).about.before_training:
+            return self.retrained()
+        rows = self.given.training("retain")
+
+        def made(seed: int) -> Model:
+            blank = self.shop.open(self._like()).fresh(seed)
+            return self.shop.prepared(method, blank, rows, self.shop.recipe(seed), seed)
+
+        return [
+            self.shop.model(f"retrained-{method.label}-{number}", partial(made, seed))
+            for number, seed in enumerate(self.plan.seeds.retrained)
+        ]
+
     def shadows(self, method: MethodPlan | None = None) -> dict[str, tuple[Shadow, ...]]:
         """Return the shadow models that attacks on what a method made read; none where the plan sets none."""
         return Shadows(self.shop, self.given, self._like()).of(method) if self.plan.verify.shadows else {}
@@ -189,9 +208,9 @@ class River:
             progress=self.progress,
         )
 
-    def _subjects(self, target: Path) -> list[Subject]:
+    def _subjects(self, target: Path, retrained: Sequence[Path] | None = None) -> list[Subject]:
         given = [Subject.at(target, "target", "target", self.placement)]
-        for number, directory in enumerate(self.retrained()):
+        for number, directory in enumerate(self.retrained() if retrained is None else retrained):
             given.append(Subject.at(directory, f"retrained-{number}", "retrained", self.placement))
         base = self.base_model()
         if base is not None:
@@ -209,7 +228,8 @@ class River:
         def make() -> Record:
             directory, facts = self.unlearned(method, seed)
             unlearned = Subject.at(directory, "unlearned", "unlearned", self.placement)
-            record = self._verify([*self._subjects(self.prepared(method)), unlearned], facts, label, method)
+            subjects = self._subjects(self.prepared(method), self.retrained_as(method))
+            record = self._verify([*subjects, unlearned], facts, label, method)
             seconds = read_json(self.run.piece(f"seconds-unlearned-{label}"))
             return record.model_copy(update={"cost": {**record.cost, "removal (s)": seconds}})
 

@@ -16,13 +16,14 @@ import torch
 
 from expunge.contract.evidence import Evidence
 from expunge.contract.job import Cache, Forgetful, Job
+from expunge.contract.model import Model
 from expunge.contract.splits import SPLITS, Splits
 from expunge.facts.recipe import Recipe
 from expunge.facts.record import Measurement, MethodFacts, Outcome, Record, SplitFacts, Thresholds
 from expunge.facts.rows import Rows
 from expunge.facts.score import Score
 from expunge.pipeline.attacking import Attacker
-from expunge.pipeline.battery import INDISTINGUISHABLE, UTILITY, Battery, choose
+from expunge.pipeline.battery import ANSWERS, INDISTINGUISHABLE, UTILITY, Battery, choose
 from expunge.pipeline.gather import gather
 from expunge.pipeline.measure import Measurer
 from expunge.pipeline.overlap import overlap
@@ -82,6 +83,11 @@ def offered_by(rows: Mapping[str, Rows], subjects: Sequence[Subject], recipe: Re
     return frozenset(found)
 
 
+def answers_of(model: Model) -> frozenset[str]:
+    """Return what units may need of how a model answers: its classes, or a number."""
+    return frozenset(name for name in ANSWERS if getattr(model.capabilities, name))
+
+
 def verify(
     subjects: Sequence[Subject],
     splits: Splits,
@@ -107,10 +113,12 @@ def verify(
     started = time.perf_counter()
     rows = evaluation_rows(splits, settings, extra)
     opened = {subject.name: subject.open() for subject in subjects}
-    modality = next(iter(opened.values())).modality
+    first = next(iter(opened.values()))
+    modality = first.modality
+    judged_by = "numbers" if first.capabilities.numbers else modality
     battery = choose(
         modality,
-        offered_by(rows, subjects, recipe) | ({"shadows"} if shadows else set()),
+        offered_by(rows, subjects, recipe) | answers_of(first) | ({"shadows"} if shadows else set()),
         level=settings.level,
         attacks=settings.attacks,
         metrics=settings.metrics,
@@ -127,7 +135,7 @@ def verify(
     attacked = [subject for subject in subjects if subject.role in ATTACKED]
     outcomes = [
         *(outcome for one in attacked for outcome in attacker.attack(opened[one.name], found[one.name], one)),
-        *_utility(found, measurements, modality),
+        *_utility(found, measurements, judged_by),
     ]
     record = Record(
         request=dict(request),
@@ -141,7 +149,7 @@ def verify(
             update={
                 "battery": settings.thresholds.battery or battery.names,
                 "indistinguishable_metrics": settings.thresholds.indistinguishable_metrics
-                or INDISTINGUISHABLE.get(modality, ()),
+                or INDISTINGUISHABLE.get(judged_by, ()),
             }
         ),
         measurements=tuple(measurements),
@@ -196,14 +204,14 @@ def _measure(found: Mapping[str, Evidence], battery: Battery) -> list[Measuremen
     return measurements
 
 
-def _utility(found: Mapping[str, Evidence], measurements: Sequence[Measurement], modality: str) -> list[Outcome]:
+def _utility(found: Mapping[str, Evidence], measurements: Sequence[Measurement], judged_by: str) -> list[Outcome]:
     """Per-row utility of every model on retain and test rows, as outcomes that the verdict reads."""
     by_key = {(m.metric, m.model, m.split): m.score for m in measurements}
     outcomes = []
     for name, evidence in found.items():
         if evidence.role in ("untrained", "base"):
             continue
-        for metric in UTILITY.get(modality, ()):
+        for metric in UTILITY.get(judged_by, ()):
             for split in ("retain", "test"):
                 score: Score | None = by_key.get((metric, name, split))
                 if score is not None and score.per_example is not None:

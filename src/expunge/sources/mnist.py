@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,9 +10,8 @@ import numpy as np
 from expunge.contract.about import About
 from expunge.facts.errors import InputError
 from expunge.facts.rows import Row, Rows
-from expunge.sources._images import Images, Labels, check_shares, image_rows, image_splits, noisy, test_splits
-
-ARRAYS = ("x_train", "y_train", "x_test", "y_test")
+from expunge.sources._images import check_shares, image_rows, image_splits, noisy, test_splits
+from expunge.sources._mnist_file import read_mnist
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +55,7 @@ class Mnist:
 
     def run(self) -> dict[str, Rows]:
         """Return forget, retain, holdout, test, and test_forget where a class is to be forgotten."""
-        images, labels, test_images, test_labels = _read(Path(self.data))
+        images, labels, test_images, test_labels = read_mnist(Path(self.data))
         used = self.train_rows or len(labels)
         if used > len(labels):
             raise InputError(f"{self.data} has {len(labels)} training images, {used} were asked for")
@@ -66,22 +64,3 @@ class Mnist:
         rows = image_rows(images, noisy(labels, self.label_noise, draw), labels, "mnist")
         test: list[Row] = image_rows(test_images, test_labels, test_labels, "mnist-test")
         return {**image_splits(rows, self.forget, self.holdout, draw), **test_splits(test, self.forget)}
-
-
-def _read(path: Path) -> tuple[Images, Labels, Images, Labels]:
-    try:
-        data = np.load(path, allow_pickle=False)
-        found = {name: data[name] for name in data.files} if isinstance(data, np.lib.npyio.NpzFile) else {}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} is not a readable npz file: {error}", do="set data to mnist.npz") from error
-    missing = [name for name in ARRAYS if name not in found]
-    if missing:
-        raise InputError(f"{path} has no array {missing[0]!r}; it has: {', '.join(found) or 'none'}")
-    for part in ("train", "test"):
-        images, labels = found[f"x_{part}"], found[f"y_{part}"]
-        if images.ndim != 3 or images.dtype != np.uint8 or labels.shape != images.shape[:1]:
-            raise InputError(
-                f"{path}: x_{part} is {images.dtype}{images.shape} with {labels.shape} labels, not uint8 (n, h, w)"
-            )
-    train, test = (found[name].astype(np.float32) / np.float32(255) for name in ("x_train", "x_test"))
-    return train, found["y_train"].astype(np.int64), test, found["y_test"].astype(np.int64)

@@ -17,6 +17,11 @@ from expunge.statistics.rouge import rouge_l
 TOKEN = re.compile(r"\w+")
 OWN = ("answer", "label")
 """Names of a row's own answer: text, and arrays."""
+TOLERANCE = 0.1
+"""Error, in standard deviations of the targets, up to which a predicted number still says the target.
+
+Of 150 house values learned by heart 94% lie within it for the model trained on them, 19 to 23% for three retrained ones.
+"""
 
 
 def own_answers(scores: PositionScores, rows: Sequence[Row]) -> PositionScores:
@@ -58,7 +63,17 @@ def said_successes(rows: Sequence[Row], generations: Sequence[str], threshold: f
 
 def predicted(scores: PositionScores, rows: Sequence[Row]) -> FloatArray:
     """Return 1 a row whose label is the model's first choice, else 0."""
-    return np.asarray(own_answers(scores, rows).rank == 0, np.float64)
+    return np.asarray(own_answers(scores, rows).ranks() == 0, np.float64)
+
+
+def within(scores: PositionScores, rows: Sequence[Row], tolerance: float = TOLERANCE) -> FloatArray:
+    """Return 1 a row whose target is predicted to within `tolerance` standard deviations of the targets, else 0."""
+    return np.asarray(own_answers(scores, rows).errors() <= tolerance, np.float64)
+
+
+def told(scores: PositionScores, rows: Sequence[Row]) -> FloatArray:
+    """Return 1 a row whose answer the model gives, else 0: its label as first choice, or a number within TOLERANCE of its target."""
+    return within(scores, rows) if scores.rank is None else predicted(scores, rows)
 
 
 def _tokens(text: str) -> list[str]:

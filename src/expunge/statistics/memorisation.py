@@ -57,7 +57,7 @@ def _right(scores: PositionScores) -> tuple[NDArray[np.bool_], IntArray]:
         raise InputError(
             f"{empty} of {len(lengths)} answers have no token before the end, number {int(np.argmin(lengths)) + 1} among them"
         )
-    return bare.rank == 0, lengths
+    return bare.ranks() == 0, lengths
 
 
 def _last_run(scores: PositionScores) -> tuple[IntArray, IntArray]:

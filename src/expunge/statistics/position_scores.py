@@ -26,6 +26,9 @@ class PositionScores:
     `variance` = Var_v[log p(v)] under the model, `rank` of the token (0 = arg-max), `is_end` where the token ends the
     sequence (metrics that leave it out call `without_end`), and optionally the `token` itself and `top`, the log-probability
     of the arg-max (classifiers: their confidence).
+
+    Of a predicted number `log_prob` is the Gaussian log density of the target less that at the prediction, -z^2 / 2 with z the error
+    in standard deviations of the targets: 0 where the target is met, never above. There are no classes, so it has no `rank`.
     """
 
     keys: tuple[Key, ...]
@@ -33,8 +36,8 @@ class PositionScores:
     log_prob: FloatArray
     mean: FloatArray
     variance: FloatArray
-    rank: IntArray
     is_end: NDArray[np.bool_]
+    rank: IntArray | None = None
     token: IntArray | None = None
     top: FloatArray | None = None
 
@@ -92,6 +95,18 @@ class PositionScores:
             raise InputError(f"answer {int(np.argmin(lengths)) + 1} of {len(lengths)} has no scored position")
         return self.total_log_prob() / lengths
 
+    def ranks(self) -> IntArray:
+        """Return the rank of every position's token; raises for predicted numbers, which have none."""
+        if self.rank is None:
+            raise InputError("a predicted number is no choice among classes: it has no rank")
+        return self.rank
+
+    def errors(self) -> FloatArray:
+        """Return |z| of every position of a predicted number, in standard deviations of the targets; raises for choices among classes."""
+        if self.rank is not None:
+            raise InputError("these answers are choices among classes: they have no error in numbers")
+        return np.asarray(np.sqrt(-2 * np.minimum(self.log_prob, 0.0)), np.float64)
+
     def take(self, places: Sequence[int] | IntArray) -> PositionScores:
         """Return the answers at some places, in that order."""
         chosen = np.asarray(places, np.int64)
@@ -119,7 +134,7 @@ class PositionScores:
             log_prob=self.log_prob[positions],
             mean=self.mean[positions],
             variance=self.variance[positions],
-            rank=self.rank[positions],
+            rank=None if self.rank is None else self.rank[positions],
             is_end=self.is_end[positions],
             token=None if self.token is None else self.token[positions],
             top=None if self.top is None else self.top[positions],
@@ -143,10 +158,11 @@ class PositionScores:
 
 
 def concatenate(parts: Sequence[PositionScores]) -> PositionScores:
-    """Return all answers of several passes, in order; tokens and tops are kept where every part has them."""
+    """Return all answers of several passes, in order; ranks, tokens and tops are kept where every part has them."""
     if not parts:
         raise InputError("nothing to concatenate")
     lengths = np.concatenate([part.lengths() for part in parts])
+    ranks = [part.rank for part in parts if part.rank is not None]
     tokens = [part.token for part in parts if part.token is not None]
     tops = [part.top for part in parts if part.top is not None]
     return PositionScores(
@@ -155,7 +171,7 @@ def concatenate(parts: Sequence[PositionScores]) -> PositionScores:
         log_prob=np.concatenate([part.log_prob for part in parts]),
         mean=np.concatenate([part.mean for part in parts]),
         variance=np.concatenate([part.variance for part in parts]),
-        rank=np.concatenate([part.rank for part in parts]),
+        rank=np.concatenate(ranks) if len(ranks) == len(parts) else None,
         is_end=np.concatenate([part.is_end for part in parts]),
         token=np.concatenate(tokens) if len(tokens) == len(parts) else None,
         top=np.concatenate(tops) if len(tops) == len(parts) else None,

@@ -1,0 +1,237 @@
+"""A network with an analytic head: a frozen backbone, and the sums from which its linear head is solved."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from expunge.contract.model import Batch, Capabilities, Model, Question, Sites
+from expunge.engine.order import cut
+from expunge.facts.errors import InputError
+from expunge.facts.rows import Row
+from expunge.maths.analytic_ridge import AnalyticRidge, Matrix, on_grid
+
+FILE, KIND = "sums.checkpoint", "analytic"
+BATCH = 256
+BACKBONES = ("random", "base", "trained")
+
+
+@dataclass
+class AnalyticModel:
+    """A model whose head is the ridge solution over the rows it holds; every question goes to `inner`.
+
+    `rows` maps a hash of each row's id to one of the very numbers that were added for it. They go when the row goes; while it
+    is in, whoever has this state can tell that it is. Sums over few rows give those rows away: the state is as private as the rows.
+    `backbone` says what the frozen layers saw: nothing (random), what the base model saw, or (trained) every row.
+    """
+
+    inner: Model
+    state: AnalyticRidge
+    rows: Mapping[str, str]
+    scale: float
+    backbone: str
+    module: nn.Module = field(init=False)
+    modality: str = field(init=False)
+    capabilities: Capabilities = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.module, self.modality = self.inner.module, self.inner.modality
+        self.capabilities = self.inner.capabilities
+
+    @classmethod
+    def empty(cls, inner: Model, *, ridge: float, scale: float, backbone: str) -> AnalyticModel:
+        """Return the model with a head of zeros, which holds no row."""
+        head = head_of(inner)
+        width = head.in_features + (head.bias is not None)
+        state = AnalyticRidge.empty(width, head.out_features, ridge=ridge)
+        return cls(inner, state, {}, scale, backbone)
+
+    def entries(self, rows: Sequence[Row]) -> dict[str, tuple[Matrix, Matrix, str]]:
+        """Return what each row adds, by a hash of its id: head inputs (with 1 for the bias), targets, and a hash of both.
+
+        Computed by the backbone in float64 and rounded to the grid, so that they are the same in any batch.
+        """
+        head, double = head_of(self.inner), self.inner.copy()
+        double.module.double()
+        found: dict[str, tuple[Matrix, Matrix, str]] = {}
+        for part in cut(range(len(rows)), BATCH):
+            some = [rows[i] for i in part]
+            batch = double.pack(some)
+            x = on_grid(_head_inputs(double, batch).cpu().numpy())
+            if head.bias is not None:
+                x = np.hstack([x, np.ones((len(x), 1))])
+            y = self._targets(batch)
+            for i, row in enumerate(some):
+                numbers = hashlib.blake2b(x[i].tobytes() + (y[i] + 0.0).tobytes(), digest_size=16).hexdigest()
+                found[_tag(row)] = x[i], y[i], numbers
+        return found
+
+    def _targets(self, batch: Batch) -> Matrix:
+        targets = batch.targets.cpu().numpy()
+        if not self.capabilities.logits:
+            return on_grid(targets[:, None])
+        return on_grid(np.eye(self.state.cross.shape[1])[targets] * self.scale)
+
+    def learn(self, rows: Sequence[Row]) -> None:
+        """Add rows to the sums and solve the head."""
+        added = self.entries(rows)
+        twice = sorted(set(added) & set(self.rows))
+        if twice:
+            raise InputError(f"{len(twice)} rows are to be learnt that were learnt already")
+        state = self.state.learn(*_stacked(added, self.state)) if added else self.state
+        self._set(state, {**self.rows, **{tag: numbers for tag, (_, _, numbers) in added.items()}})
+
+    def forget(self, rows: Sequence[Row]) -> int:
+        """Take rows out of the sums, solve the head, and return how many were in; rows that are not in change nothing.
+
+        A row whose numbers are not those that were added is refused: its features or label changed since.
+        """
+        given = self.entries(rows)
+        gone = {tag: entry for tag, entry in given.items() if tag in self.rows}
+        changed = [row.id for row in rows if _tag(row) in gone and gone[_tag(row)][2] != self.rows[_tag(row)]]
+        if changed:
+            raise InputError(
+                f"row {changed[0]!r} is not what was learnt under this id",
+                causes=("its features or its label changed", "the weights of the backbone changed"),
+                do="give the row as it was when the model was prepared",
+            )
+        if gone:
+            state = self.state.forget(*_stacked(gone, self.state))
+            self._set(state, {tag: numbers for tag, numbers in self.rows.items() if tag not in gone})
+        return len(gone)
+
+    @torch.no_grad()
+    def _set(self, state: AnalyticRidge, rows: Mapping[str, str]) -> None:
+        """Solve first, then change the head, the sums and the list together: a refusal changes nothing."""
+        solved, head = torch.from_numpy(state.solve()), head_of(self.inner)
+        weight, bias = (solved[:-1], solved[-1]) if head.bias is not None else (solved, None)
+        head.weight.copy_(weight.T)
+        if bias is not None:
+            head.bias.copy_(bias)
+        self.state, self.rows = state, rows
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return self.inner.device
+
+    def pack(self, rows: Sequence[Row]) -> Batch:
+        """Return rows as one batch."""
+        return self.inner.pack(rows)
+
+    def pack_apart(self, rows: Sequence[Row]) -> Batch:
+        """Return rows packed one example a batch row."""
+        return self.inner.pack_apart(rows)
+
+    def questions(self, rows: Sequence[Row]) -> list[Question]:
+        """Return prompts with their answers."""
+        return self.inner.questions(rows)
+
+    def pack_questions(self, questions: Sequence[Question]) -> Batch:
+        """Return questions as one batch."""
+        return self.inner.pack_questions(questions)
+
+    def question_cost(self, question: Question) -> int:
+        """Return the positions of a question."""
+        return self.inner.question_cost(question)
+
+    def logits(self, batch: Batch) -> Tensor:
+        """Return ridge scores, (positions, classes)."""
+        return self.inner.logits(batch)
+
+    def total_loss(self, batch: Batch, noise: Tensor | None = None) -> Tensor:
+        """Return the loss of the network with this head, (size,)."""
+        return self.inner.total_loss(batch, noise)
+
+    def features(self, batch: Batch, at: str) -> Tensor:
+        """Return the output of a named module."""
+        return self.inner.features(batch, at)
+
+    def relabel(self, batch: Batch, generator: torch.Generator) -> Batch:
+        """Return the batch with other targets."""
+        return self.inner.relabel(batch, generator)
+
+    def noise(self, batch: Batch, generator: torch.Generator) -> Tensor | None:
+        """Return the noise the loss takes."""
+        return self.inner.noise(batch, generator)
+
+    def sites(self) -> Sites:
+        """Return named modules by role."""
+        return self.inner.sites()
+
+    def copy(self) -> Self:
+        """Return an independent copy: sums and lists are replaced, never changed."""
+        return replace(self, inner=self.inner.copy())
+
+    def fresh(self, seed: int) -> Self:
+        """Return the network with newly drawn weights, which holds no row."""
+        inner = self.inner.fresh(seed)
+        return replace(
+            self, inner=inner, state=replace(self.state, gram=0 * self.state.gram, cross=0 * self.state.cross, rows=0),
+            rows={}, backbone="random",
+        )  # fmt: skip
+
+    def save(self, directory: Path) -> None:
+        """Write the network's directory under `network`, the sums beside it, and `expunge.json`."""
+        from safetensors.numpy import save_file
+
+        self.inner.save(directory / "network")
+        tags = "".join(tag + self.rows[tag] for tag in sorted(self.rows))
+        sums = {
+            "gram": self.state.gram,
+            "cross": self.state.cross,
+            "rows": np.frombuffer(bytes.fromhex(tags), np.uint8),
+        }
+        save_file({name: np.ascontiguousarray(value) for name, value in sums.items()}, directory / FILE)
+        facts = {"kind": KIND, "ridge": self.state.ridge, "scale": self.scale, "backbone": self.backbone}
+        facts["roundings"] = self.state.roundings
+        (directory / "expunge.json").write_text(json.dumps(facts, indent=1))
+
+    @classmethod
+    def opened(cls, inner: Model, directory: Path, facts: Mapping[str, Any]) -> AnalyticModel:
+        """Return what `save` wrote, around the network that was loaded from it."""
+        from safetensors.numpy import load_file
+
+        sums = load_file(directory / FILE)
+        tags = sums["rows"].tobytes().hex()
+        rows = {tags[i : i + 32]: tags[i + 32 : i + 64] for i in range(0, len(tags), 64)}
+        state = AnalyticRidge(sums["gram"], sums["cross"], float(facts["ridge"]), len(rows), int(facts["roundings"]))
+        return cls(inner, state, rows, float(facts["scale"]), str(facts["backbone"]))
+
+
+def _tag(row: Row) -> str:
+    return hashlib.blake2b(row.id.encode(), digest_size=16).hexdigest()
+
+
+def _stacked(entries: Mapping[str, tuple[Matrix, Matrix, str]], state: AnalyticRidge) -> tuple[Matrix, Matrix]:
+    x = np.stack([x for x, _, _ in entries.values()])
+    return x, np.stack([y for _, y, _ in entries.values()]).reshape(len(x), state.cross.shape[1])
+
+
+def head_of(model: Model) -> nn.Linear:
+    """Return the linear head; a network without exactly one is refused."""
+    names = model.sites().head
+    head = model.module.get_submodule(names[0]) if len(names) == 1 else None
+    if not isinstance(head, nn.Linear):
+        raise InputError("an analytic head takes the place of one linear head, and this network has none")
+    return head
+
+
+@torch.no_grad()
+def _head_inputs(model: Model, batch: Batch) -> Tensor:
+    """Return what the head is given, (examples, width)."""
+    seen: list[Tensor] = []
+    handle = head_of(model).register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    try:
+        model.total_loss(batch)
+    finally:
+        handle.remove()
+    return seen[0]

@@ -1,0 +1,31 @@
+"""Closeness of predicted numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from expunge.facts.rows import Row
+from expunge.metrics.closeness import Closeness
+from expunge.statistics.position_scores import PositionScores
+
+ROWS = [Row(id=str(i), fields={"label": label}) for i, label in enumerate((10.0, 20.0, 30.0, 40.0))]
+
+
+def test_closeness_is_cut_off_at_one_standard_deviation(evidence: Callable[..., Any]) -> None:
+    """Fails if the error is squared, counts beyond one, or numbers of other rows are read: errors of 0, 0.25, 1 and 3 deviations."""
+    z = np.array([0.0, -0.25, 1.0, 3.0])
+    scores = PositionScores(
+        keys=tuple((row.id, "label") for row in ROWS), offsets=np.arange(5), log_prob=-(z**2) / 2,
+        mean=np.full(4, -0.5), variance=np.full(4, 0.5), is_end=np.zeros(4, bool),
+    )  # fmt: skip
+    found = Closeness().run(evidence({"forget": ROWS, "test": ROWS}, modality="tabular", scores={"forget": scores}))
+    assert found["forget"].per_example == pytest.approx((1.0, 0.75, 0.0, 0.0))
+    assert (found["forget"].ideal, found["test"].unscored) == ("as_control", "no scores of 'test' were computed")
+    classes = replace(scores, rank=np.zeros(4, np.int64))
+    refused = Closeness().run(evidence({"forget": ROWS}, modality="tabular", scores={"forget": classes}))["forget"]
+    assert refused.unscored == "these answers are choices among classes: they have no error in numbers"
