@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tiny_problems import Tiny
+from torch import Tensor, nn
+
+from expunge.contract.apply import unlearn
+from expunge.contract.job import Job
+from expunge.contract.mask import Mask
+from expunge.contract.model import Batch, Capabilities, Sites
+from expunge.contract.splits import Splits
+from expunge.contract.weights import weights_digest
+from expunge.engine.fit import fit
+from expunge.facts.recipe import Recipe
+from expunge.facts.rows import Row, Rows
+from expunge.methods.iau import IAU
+from expunge.modalities.vision import Images, vision_model
+from expunge.sources.digits import Digits
+
+
+@dataclass
+class TwoWeights:
+    """loss(row) = (theta . x - y)^2 / 2."""
+
+    module: nn.Linear = field(default_factory=lambda: nn.Linear(2, 1, bias=False))
+    modality: str = "tabular"
+    capabilities: Capabilities = Capabilities(logits=False)
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+    def __post_init__(self) -> None:
+        with torch.no_grad():
+            self.module.weight.copy_(torch.tensor([[1.0, 2.0]]))
+
+    def pack(self, rows: Any) -> Batch:
+        x, y = torch.tensor([row["x"] for row in rows]), torch.tensor([row["y"] for row in rows])
+        return Batch({"x": x}, y, torch.arange(len(x)), len(x))
+
+    pack_apart = pack
+
+    def total_loss(self, batch: Batch, noise: Tensor | None = None) -> Tensor:
+        return (self.module(batch.inputs["x"])[:, 0] - batch.targets).square() / 2
+
+    def noise(self, batch: Batch, generator: torch.Generator) -> None:
+        return None
+
+    def sites(self) -> Sites:
+        return Sites()
+
+    def copy(self) -> TwoWeights:
+        twin = TwoWeights()
+        twin.module = copy.deepcopy(self.module)
+        return twin
+
+
+def rows_of(name: str, *given: tuple[list[float], float]) -> Rows:
+    return Rows(tuple(Row(id=f"{name}{i}", fields={"x": x, "y": y}) for i, (x, y) in enumerate(given)), name)
+
+
+FORGET = rows_of("f", ([1.0, 0.0], 0.0), ([0.0, 1.0], -1.0))
+RETAIN = rows_of("r", ([2.0, 0.0], 0.0), ([0.0, 0.0], 5.0), ([0.0, 1.0], 0.0), ([0.0, 2.0], 4.0))
+
+
+def step(method: IAU, **options: Any) -> list[float]:
+    model, _ = unlearn(method, TwoWeights(), Splits.of(forget=FORGET, retain=RETAIN), **options)  # type: ignore[arg-type]
+    return model.module.weight[0].tolist()
+
+
+def test_one_step_by_hand() -> None:
+    """Residuals at theta = (1, 2): forget 1, 3, mean gradient (.5, 1.5); retain 2, -5, 2, 0, mean gradient (1, .5).
+
+    theta - .1 ((1, .5) - (.5, 1.5)) = (.95, 2.1). The released script takes one Adam step, which moves every entry by lr whatever its
+    gradient: (.9, 2.1). Fails if: it is an Adam step, either mean is a sum, or the retain correction is left out ((1.05, 2.15)).
+    """
+    assert step(IAU(lr=0.1)) == pytest.approx([0.95, 2.1])
+    assert step(IAU(lr=0.2)) == pytest.approx([0.9, 2.2])
+
+
+def test_mask_holds_entries() -> None:
+    """Fails if: a masked entry moves."""
+    mask = Mask({"weight": torch.tensor([[False, True]])})
+    assert step(IAU(lr=0.1), job=Job(mask=mask)) == pytest.approx([1.0, 2.1])
+
+
+@pytest.mark.parametrize(("alpha", "wanted"), [(0.0, 0.5), (1.0, 0.4)])
+def test_restricted_training_by_hand(alpha: float, wanted: float) -> None:
+    """One plain gradient step of length .1 on the row ((1, 0), y = -4): residual 5, gradient (5, 0), |gradient| = 5 |x|.
+
+    d |gradient| / d theta = (1, 0): theta_1 = 1 - .1 (5 + alpha) = .5 and .4. Fails if: the penalty is the squared norm, or has no gradient.
+    """
+    recipe = Recipe(
+        epochs=1, lr=0.1, batch_size=1, warmup=0.0, schedule="constant", optimiser="sgd", momentum=0.0, clip=None
+    )
+    model = TwoWeights()
+    IAU(alpha=alpha).prepare(model, rows_of("a", ([1.0, 0.0], -4.0)), recipe, Job())  # type: ignore[arg-type]
+    assert model.module.weight[0].tolist() == pytest.approx([wanted, 2.0], abs=1e-5)
+
+
+def test_without_restriction_it_trains_as_usual(clouds: Tiny) -> None:
+    """alpha 0 is the recipe bit for bit. Fails if: fit changes where no penalty is given, or the penalty is not handed on."""
+    rows = Rows((*clouds.forget, *clouds.retain))
+
+    def prepared(alpha: float) -> Any:
+        return IAU(alpha=alpha).prepare(clouds.target.fresh(0), rows, clouds.recipe, Job(seed=0))  # type: ignore[attr-defined]
+
+    plain = prepared(0.0)
+    usual = fit(clouds.target.fresh(0), rows, clouds.recipe, job=Job(seed=0))
+    assert weights_digest(plain.module) == weights_digest(usual.module)
+    assert weights_digest(prepared(0.05).module) != weights_digest(usual.module)
+
+
+def accuracies(model: Any, splits: Splits) -> np.ndarray:
+    found = []
+    for name in ("forget", "retain", "test"):
+        batch = model.pack(splits.rows[name])
+        found.append(float((model.logits(batch).argmax(-1) == batch.targets).float().mean()))
+    return 100 * np.array(found)
+
+
+def class_run(seed: int, alphas: tuple[float, ...], rates: tuple[float, ...]) -> dict[Any, float]:
+    """Forget the threes: mean gap to retrained (trained alike) over forget, retain and test accuracy, by (alpha, lr)."""
+    found = Digits(forget="class=3", seed=seed).run()
+    splits = Splits.of(**{name: found[name] for name in ("forget", "retain", "holdout", "test")})
+    everything = Rows((*splits.rows["forget"], *splits.rows["retain"]))
+    recipe = Recipe(epochs=15, lr=3e-3, batch_size=64, seed=seed)
+    images = Images(shape=(1, 8, 8), mean=(0.3,), std=(0.38,))
+    blank = vision_model("mlp", images=images, classes=10, seed=seed, width=128, depth=1)
+    gaps: dict[Any, float] = {}
+    for alpha in alphas:
+        target, first, second = (
+            IAU(alpha=alpha).prepare(blank.fresh(s), rows, recipe.model_copy(update={"seed": s}), Job(seed=s))
+            for s, rows in ((seed, everything), (seed + 1, splits.rows["retain"]), (seed + 2, splits.rows["retain"]))
+        )
+        wanted = accuracies(first, splits)
+        gaps["nothing", alpha] = float(np.abs(accuracies(target, splits) - wanted).mean())
+        gaps["floor", alpha] = float(np.abs(accuracies(second, splits) - wanted).mean())
+        for lr in rates:
+            model, _ = unlearn(IAU(alpha=alpha, lr=lr), target, splits)
+            gaps[alpha, lr] = float(np.abs(accuracies(model, splits) - wanted).mean())
+    return gaps
+
+
+def test_claim_one_step_is_near_retrained() -> None:
+    """P063 on seed 0; lr 1 set on seed 900. Fails if: the step is turned over, or restriction makes long steps no safer."""
+    gaps = class_run(0, (0.0, 0.05), (1.0, 3.0))
+    assert gaps["nothing", 0.0] > 25
+    assert gaps[0.05, 1.0] < 5
+    assert gaps[0.05, 3.0] < gaps[0.0, 3.0] - 2
+
+
+@pytest.mark.slow
+def test_claim_restriction_makes_longer_steps_safe_on_three_seeds() -> None:
+    """P063, seeds 0-2, mean gap to retrained in points: do nothing 33, a second retrained at most .3.
+
+    lr 1: alpha 0 .2, .9, 2.0; alpha .005 .2, .5, 1.5. lr 3: alpha 0 10.7, 12.5, 21.0; .005 6.8, 8.9, 18.3; .05 2.0, 2.3, 6.8;
+    .3 1.0, .6, 3.2. So one step is near retrained, and without restriction worse at the same step; but at its own best step the
+    unrestricted target comes as near, so that the claim holds for how long a step may be, not for how near the best one comes.
+    """
+    for seed in (0, 1, 2):
+        gaps = class_run(seed, (0.0, 0.005, 0.3), (1.0, 3.0))
+        assert gaps["nothing", 0.005] > 25
+        assert gaps[0.005, 1.0] < 6
+        assert gaps[0.0, 3.0] > gaps[0.005, 3.0] > gaps[0.3, 3.0]
+        assert abs(gaps[0.0, 1.0] - gaps[0.005, 1.0]) < 4
