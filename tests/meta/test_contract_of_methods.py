@@ -18,6 +18,7 @@ COMMON: dict[str, Any] = {"batch_size": 4, "clip": 0.05}
 """Several steps an epoch, so that the order of rows matters; a clip that always binds, so that it is seen to matter."""
 OWN: dict[str, dict[str, Any]] = {
     "ssd": {"alpha": 1.5},
+    "ebyd": {"clean_rows": 20},
     "sisa": {"shards": 16},
     "s3t": {"shards": 16},
     "boundary_shrink": {"epochs": 8, "bound": 4.0},

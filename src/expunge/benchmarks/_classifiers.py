@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-METRICS = ("accuracy", "probability", "gap_closed")
-ATTACKS = ("direct_question", "loss", "reference", "rmia", "relearning", "quantisation")
+METRICS = ("accuracy", "probability", "gap_closed", "tow")
+ATTACKS = ("direct_question", "loss", "reference", "rmia", "relearning", "quantisation", "feature_probe")
 METHODS = (
     "retrain",
     "finetune",
@@ -25,8 +25,9 @@ def columns(*splits: str) -> tuple[str, ...]:
     return (
         *(f"accuracy:{split}" for split in splits),
         "gap_closed:forget",
+        "tow:all",
         *(f"{attack}:auc" for attack in ("loss", "reference", "rmia")),
-        *(f"{attack}:success" for attack in ("relearning", "quantisation")),
+        *(f"{attack}:success" for attack in ("relearning", "quantisation", "feature_probe")),
     )
 
 

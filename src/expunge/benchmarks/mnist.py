@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from expunge.benchmarks._classifiers import network
+from expunge.benchmarks._classifiers import ATTACKS, network
 from expunge.benchmarks._mnist_cases import CASES, TUNED
 from expunge.contract.about import About
 from expunge.contract.units import BenchmarkPlan
@@ -79,8 +79,8 @@ class MnistBenchmark:
             "holdout": case["holdout"],
             "seed": self.seed,
         }
-        metrics = ("accuracy", "probability", "calibration_error", "gap_closed")
-        attacks = ("direct_question", "loss", "reference", "gradient_norm", "rmia", "relearning", "quantisation")
+        metrics = ("accuracy", "probability", "calibration_error", "gap_closed", "tow")
+        attacks = (*ATTACKS, "gradient_norm")
         splits = ("forget", "retain", "test", *(("test_forget",) if word == "class" else ()))
         return BenchmarkPlan(
             source="mnist",
@@ -91,8 +91,9 @@ class MnistBenchmark:
             columns=(
                 *(f"accuracy:{split}" for split in splits),
                 "gap_closed:forget",
+                "tow:all",
                 *(f"{attack}:auc" for attack in ("loss", "reference", "gradient_norm", "rmia")),
-                *(f"{attack}:success" for attack in ("relearning", "quantisation")),
+                *(f"{attack}:success" for attack in ("relearning", "quantisation", "feature_probe")),
             ),
             settings={
                 "source": source,
