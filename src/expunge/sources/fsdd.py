@@ -5,6 +5,7 @@ from __future__ import annotations
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,7 +96,7 @@ def _speaker(forget: str, names: list[str]) -> str:
     return value if number is None else names[number]
 
 
-def _read(path: Path) -> dict[str, NDArray[np.generic]]:
+def _read(path: Path) -> dict[str, NDArray[Any]]:
     if not path.is_file():
         raise InputError(f"there is no file {path}", do="give data=PATH of fsdd.npz")
     try:
