@@ -46,6 +46,18 @@ def right(evidence: Evidence, split: str) -> FloatArray:
     return np.asarray(log_probs(evidence, split).argmax(1) == labels(evidence, split), np.float64)
 
 
+def remembered(read: Callable[[Evidence], FloatArray]) -> Callable[[Evidence], FloatArray]:
+    """Return `read` with each model's numbers computed once: anchors read every model against all others."""
+    known: dict[int, tuple[Evidence, FloatArray]] = {}
+
+    def of(one: Evidence) -> FloatArray:
+        if id(one) not in known:
+            known[id(one)] = (one, read(one))  # the evidence is kept too, so that no other takes its id
+        return known[id(one)][1]
+
+    return of
+
+
 def ahead(one: Evidence, others: Sequence[Evidence], read: Callable[[Evidence], FloatArray]) -> FloatArray:
     """Return one model's numbers minus the mean of the others', row by row."""
     return np.asarray(read(one) - np.mean([read(other) for other in others], axis=0), np.float64)

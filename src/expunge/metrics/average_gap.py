@@ -10,7 +10,7 @@ import numpy as np
 from expunge.contract.about import About
 from expunge.contract.evidence import Evidence
 from expunge.engine.anchors import refuse_out_of_order
-from expunge.engine.distributions import ahead, right
+from expunge.engine.distributions import ahead, remembered, right
 from expunge.engine.told_apart import called_non_member
 from expunge.facts.errors import InputError, UndeclaredRead
 from expunge.facts.score import Score, unscored
@@ -77,18 +77,14 @@ class AverageGap:
 
 
 def _parts() -> Mapping[str, Mapping[str, Rowwise]]:
-    """Return the four readings by the split whose rows they are read on; the SVC of each model is fitted once."""
-    known: dict[int, FloatArray] = {}
-
-    def non_member(one: Evidence) -> FloatArray:
-        if id(one) not in known:
-            known[id(one)] = called_non_member(one)
-        return known[id(one)]
-
+    """Return the four readings by the split whose rows they are read on, each made once a model (one fits an SVC)."""
     return {
-        "forget": {"unlearning accuracy": lambda one: 1 - right(one, "forget"), "membership efficacy": non_member},
-        "retain": {"retain accuracy": lambda one: right(one, "retain")},
-        "test": {"test accuracy": lambda one: right(one, "test")},
+        "forget": {
+            "unlearning accuracy": remembered(lambda one: 1 - right(one, "forget")),
+            "membership efficacy": remembered(called_non_member),
+        },
+        "retain": {"retain accuracy": remembered(lambda one: right(one, "retain"))},
+        "test": {"test accuracy": remembered(lambda one: right(one, "test"))},
     }
 
 

@@ -11,10 +11,9 @@ import numpy as np
 from expunge.contract.about import About
 from expunge.contract.evidence import Evidence
 from expunge.engine.anchors import refuse_out_of_order
-from expunge.engine.distributions import ahead, right
+from expunge.engine.distributions import ahead, remembered, right
 from expunge.facts.errors import InputError, UndeclaredRead
 from expunge.facts.score import Score, unscored
-from expunge.statistics.clusters import FloatArray
 from expunge.statistics.summary import percentiles, resampled_means
 
 SPLITS = ("forget", "retain", "test")
@@ -49,9 +48,14 @@ class Tow:
     def run(self, evidence: Evidence) -> Mapping[str, Score]:
         """Return the product over the three splits."""
         n = sum(len(evidence.rows.get(split, ())) for split in SPLITS)
+        reads = {split: remembered(partial(right, split=split)) for split in SPLITS}
+
+        def product(one: Evidence, others: Sequence[Evidence]) -> float:
+            return float(np.prod([1 - abs(ahead(one, others, read).mean()) for read in reads.values()]))
+
         try:
-            refuse_out_of_order(evidence, _product, better="higher")
-            columns = {split: _ahead(evidence, evidence.retrained, split) for split in SPLITS}
+            refuse_out_of_order(evidence, product, better="higher")
+            columns = {split: ahead(evidence, evidence.retrained, read) for split, read in reads.items()}
         except (InputError, UndeclaredRead) as error:
             return {"all": unscored("tug-of-war", error.what, n=n, ideal="higher")}
         means = [
@@ -62,11 +66,3 @@ class Tow:
         value = float(np.prod([1 - abs(column.mean()) for column in columns.values()]))
         bounds = {"low": min(low, value), "high": max(high, value)}
         return {"all": Score(name="tug-of-war", value=value, n=n, ideal="higher", **bounds)}
-
-
-def _ahead(one: Evidence, others: Sequence[Evidence], split: str) -> FloatArray:
-    return ahead(one, others, partial(right, split=split))
-
-
-def _product(one: Evidence, others: Sequence[Evidence]) -> float:
-    return float(np.prod([1 - abs(_ahead(one, others, split).mean()) for split in SPLITS]))

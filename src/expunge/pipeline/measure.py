@@ -40,6 +40,8 @@ class Measurer:
     job: Job
     cache: Cache = field(default_factory=Forgetful)
     seconds: dict[str, float] = field(default_factory=dict)
+    digests: dict[int, tuple[Rows, str]] = field(default_factory=dict)
+    """Digests of rows by object, made once a verification: every model is measured on the same rows."""
 
     def score(self, model: Model, rows: Rows) -> PositionScores:
         """Return the one pass over `rows`."""
@@ -122,7 +124,9 @@ class Measurer:
             if tokens
             else []
         )
-        return sha256(canonical_json([what, weights_digest(model.module), rows.digest(), settings]))
+        if id(rows) not in self.digests:
+            self.digests[id(rows)] = (rows, rows.digest())  # the rows are kept too, so that no others take their id
+        return sha256(canonical_json([what, weights_digest(model.module), self.digests[id(rows)][1], settings]))
 
     def _clock(self, what: str) -> _Clock:
         return _Clock(self.seconds, what)

@@ -96,6 +96,10 @@ def tango(only_first: int, only_second: int, n: int, *, confidence: float = 0.95
     )
 
 
+SMALL = 2**21
+"""Counts that are kept as floats, 16 MB a size; larger ones are turned into floats each time."""
+
+
 @lru_cache(maxsize=16)
 def _drawn_counts(units: int, draws: int, seed: int) -> NDArray[np.uint16]:
     return np.random.default_rng(seed).multinomial(units, np.full(units, 1 / units), size=draws).astype(np.uint16)
@@ -104,9 +108,19 @@ def _drawn_counts(units: int, draws: int, seed: int) -> NDArray[np.uint16]:
 def drawn_counts(units: int, draws: int, seed: int) -> FloatArray:
     """Return how often each of `units` is drawn in each of `draws` bootstrap samples, (draws, units).
 
-    Drawn once a size and kept in two bytes each: drawing takes twenty times as long as the mean it serves.
+    Drawn once a size and kept in two bytes each: drawing takes twenty times as long as the mean it serves. Small ones are kept as they
+    are used.
     """
-    return _drawn_counts(units, draws, seed).astype(np.float64)
+    return (
+        _small(units, draws, seed) if units * draws <= SMALL else _drawn_counts(units, draws, seed).astype(np.float64)
+    )
+
+
+@lru_cache(maxsize=16)
+def _small(units: int, draws: int, seed: int) -> FloatArray:
+    counts = _drawn_counts(units, draws, seed).astype(np.float64)
+    counts.setflags(write=False)
+    return counts
 
 
 def bootstrap_mean(
