@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -38,6 +39,8 @@ from expunge.sources.digits import Digits
 from expunge.testbeds.vision import CLASS, IMAGES
 
 CASES = {"class": {"forget": f"class={CLASS}"}, "random": {"forget": "random=0.1", "label_noise": 0.2}}
+MARK = "<!-- below: written by python bench/digits.py --page -->"
+WORDS = {"class": "The threes", "random": "A random tenth, a fifth of the labels wrong"}
 BARS = {"class": (1.5, 99.5), "random": (3.0, 0.0)}
 RECIPE = Recipe(
     epochs=100, lr=0.05, optimiser="sgd", momentum=0.9, batch_size=64, schedule="constant", warmup=0.0, clip=None
@@ -231,8 +234,19 @@ def main() -> None:
     parser.add_argument("--cases", default="class,random")
     parser.add_argument("--methods", default="")
     parser.add_argument("--trials", type=int, default=16)
+    parser.add_argument("--page", type=Path, help="write the tables into this page, under its mark, and run nothing")
     given = parser.parse_args()
     torch.set_num_threads(1)
+    if given.page is not None:
+        above, mark, _ = given.page.read_text().partition(MARK)
+        if not mark:
+            sys.exit(f"{given.page} has no line {MARK}")
+        tables = [
+            f"## {WORDS[case]}\n\n{table(case, json.loads((given.out / f'{case}.json').read_text()))}\n"
+            for case in CASES
+        ]
+        given.page.write_text(f"{above}{MARK}\n\n" + "\n".join(tables))
+        return
     for case in given.cases.split(","):
         report(case, given.methods.split(",") if given.methods else methods(), given)
 
