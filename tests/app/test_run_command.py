@@ -196,7 +196,6 @@ def test_an_ensemble_of_language_models_is_unscored_where_it_cannot_answer(comma
     for attack in ("direct_question", "quantisation", "paraphrase"):
         assert found[attack, "unlearned"]["unscored"]
         assert found[attack, "unlearned"]["forget"] == []
-    for attack in ("direct_question", "quantisation"):
-        assert len(found[attack, "retrained-0"]["forget"]) == 6
+        assert found[attack, "retrained-0"]["unscored"]  # a control of a prepared model is prepared, too
     assert len(found["loss", "unlearned"]["forget"]) == 6
     assert record["claim"]["rung"] == "not_shown"

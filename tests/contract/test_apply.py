@@ -92,6 +92,27 @@ def test_movement_outside_the_mask() -> None:
     assert run(inside, job=job)[1].moved_entries == 14
 
 
+def test_a_pruning_mask_is_applied_before_the_method_and_holds_after_it() -> None:
+    """Fails if the method sees the dense weights, the caller's model is pruned, a pruned weight may come back, or a scope prunes beyond it."""
+    entry = torch.ones(3, 5, dtype=torch.bool)
+    entry[0, :2] = False
+    mask, target, seen = Mask({HEAD: entry}, prunes=True), table(), []
+
+    def look(model: Any, given: Splits, job: Job) -> None:
+        seen.append((model.module.head.weight == 0).sum().item())
+        assert job.mask is not None
+        assert job.mask.prunes
+
+    result, facts = unlearn(Does(act=look), target, splits(), job=Job(mask=mask))
+    assert seen == [2]
+    assert facts.moved_entries == facts.notes["pruned_entries"] == 2
+    assert result.module.head.weight[0, :2].tolist() == [0.0, 0.0]
+    assert weights_digest(target.module) == weights_digest(table().module)
+    with pytest.raises(ContractBroken, match=f"outside its scope or mask in {HEAD}"):
+        run(add(1.0, HEAD), job=Job(mask=mask))
+    assert run(lambda model, given, job: None, job=Job(mask=mask), scope="layers:1")[1].moved_entries == 0
+
+
 def test_the_callers_model_is_a_copys_source_and_nothing_else() -> None:
     """Fails if a method that keeps hold of the caller's model may move it."""
     target = table()

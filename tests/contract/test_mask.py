@@ -80,3 +80,30 @@ def test_not_finite_names_the_parameter(value: float) -> None:
     with torch.no_grad():
         module.bias[1] = value
     assert not_finite(module) == ["bias"]
+
+
+def test_a_pruning_mask_zeroes_its_held_entries_and_stays_one_within_a_scope() -> None:
+    """Three of four entries of the weight, none of the bias. Fails if free entries are zeroed, a parameter without an entry is, or a scope
+    forgets that the mask prunes."""
+    module = net()
+    first, bias = float(module.weight.detach()[0, 0]), module.bias.tolist()
+    mask = Mask({"weight": FIRST, "other": FIRST}, prunes=True).within(frozenset({"weight", "bias"}))
+    assert mask.prune(module) == 3
+    assert module.weight.flatten().tolist() == [first, 0.0, 0.0, 0.0]
+    assert module.bias.tolist() == bias
+    assert Mask({"weight": ~FIRST}).prune(module) == 0
+    assert float(module.weight.detach()[0, 0]) == first
+
+
+def test_pruned_entries_must_be_zero_and_not_what_they_were() -> None:
+    """Fails if a pruned entry may come back, or setting it to zero counts as a forbidden move."""
+    module, mask = net(), Mask({"weight": FIRST, "bias": FIRST[0]}, prunes=True)
+    before = snapshot(module)
+    scope = frozenset({"weight", "bias"})
+    assert moved_outside(before, module, scope, mask) == ["weight", "bias"]
+    mask.prune(module)
+    assert moved_outside(before, module, scope, mask) == []
+    with torch.no_grad():
+        module.weight[1, 1] = before["weight"][1, 1]
+    assert moved_outside(before, module, scope, mask) == ["weight"]
+    assert moved_outside(before, module, frozenset({"weight"}), mask) == ["weight", "bias"]

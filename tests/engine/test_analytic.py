@@ -108,6 +108,29 @@ def test_a_changed_row_is_refused_and_changes_nothing() -> None:
     assert (model.state.digest(), weights_digest(model.module), dict(model.rows)) == before
 
 
+def test_a_row_under_another_id_is_refused() -> None:
+    """Fails if a row whose numbers are still in counts as gone because its id changed: the removal would be called exact.
+
+    Of two equal rows learnt under two ids one can go; asked for again it is refused, as the other one is still in; both can go at once.
+    """
+    given = rows()
+    model = learnt(given)
+    digest = weights_digest(model.module)
+    with pytest.raises(InputError, match="'renamed' is not in this model under its id, but the same numbers are"):
+        model.forget([Row(id="renamed", fields=given[0].fields)])
+    assert weights_digest(model.module) == digest
+    assert model.state.rows == 40
+    doublet = Row(id="again", fields=given[0].fields)
+    twice = learnt(Rows((*given, doublet)))
+    assert twice.copy().forget([given[0], doublet]) == 2
+    assert twice.forget([given[0]]) == 1
+    with pytest.raises(InputError, match="'x0' is not in this model under its id"):
+        twice.forget([given[0]])
+    assert twice.forget([given[0], doublet]) == 1
+    assert twice.forget([given[0], doublet]) == 0
+    assert weights_digest(twice.module) == weights_digest(learnt(given[1:]).module)
+
+
 def test_a_copy_is_independent_and_fresh_holds_nothing() -> None:
     """Fails if: forgetting from a copy reaches the sums, head or hashes of the original."""
     model = learnt(rows())

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from expunge.engine import ghost
-from expunge.engine.ghost import Convolved, Outer, Written, norms, squares, write_out
+from expunge.engine.ghost import Convolved, Outer, Written, norms, sizes, squares, write_out
 
 # example 0: (1, 2) (x) (3, 0) + (0, 1) (x) (1, 1) = [[3, 0], [7, 1]]; example 1: (1, 0) (x) (2, 2) + (1, 1) (x) (-2, 0) = [[0, 2], [-2, 0]]
 ROWS = torch.tensor([[[1.0, 2.0], [0.0, 1.0]], [[1.0, 0.0], [1.0, 1.0]]])
@@ -26,6 +26,18 @@ def test_a_single_position_needs_no_written_gradient() -> None:
     """sum_i (r_i c_i)^2: (2 * 3)^2 + (1 * -1)^2 = 37. Fails if the factors are not squared each."""
     use = Outer(torch.tensor([[[2.0]], [[1.0]]]), torch.tensor([[[3.0]], [[-1.0]]]))
     assert squares([use], 2, torch.Size((1, 1))).tolist() == [[37]]
+
+
+def test_sizes_by_hand() -> None:
+    """|[[3, 0], [7, 1]]| + |[[0, 2], [-2, 0]]|; one position: |2 * 3| + |1 * -1|; token 1 twice: |1 - 2| and |5|.
+
+    Fails if signs of examples cancel, or uses and positions are not summed before the absolute value is taken.
+    """
+    assert sizes([Outer(ROWS, COLUMNS)], 2, TWO).tolist() == [[3, 2], [9, 1]]
+    single = Outer(torch.tensor([[[2.0]], [[1.0]]]), torch.tensor([[[3.0]], [[-1.0]]]))
+    assert sizes([single], 2, torch.Size((1, 1))).tolist() == [[7]]
+    tokens = Outer(torch.tensor([[1, 1], [1, 0]]), torch.tensor([[[1.0], [-2.0]], [[5.0], [4.0]]]))
+    assert sizes([tokens], 2, torch.Size((3, 1))).tolist() == [[4], [6], [0]]
 
 
 def test_a_repeated_token_is_summed_before_squaring() -> None:

@@ -15,6 +15,7 @@ from expunge.engine.descend import Descent
 from expunge.engine.loop import Masked, optimise
 from expunge.facts.errors import ContractBroken
 from expunge.locators.magnitude import Magnitude
+from expunge.locators.one_shot_pruning import OneShotPruning
 from expunge.locators.random import Random
 from expunge.locators.saliency import Saliency
 from expunge.locators.weight_attribution import WeightAttribution
@@ -78,3 +79,20 @@ def test_a_mask_holds_in_either_optimiser(kind: str) -> None:
         assert torch.equal(parameter[~free], before[name][~free]), name
         moved += int((parameter[free] != before[name][free]).sum())
     assert moved > 0
+
+
+def test_pruned_weights_stay_zero_under_momentum_and_weight_decay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails if a gradient brings a pruned weight back, or the harness does not look."""
+    model, splits = text()
+    mask = locate(OneShotPruning(sparsity=0.6), model, splits)
+    found, facts = unlearn(METHOD, model, splits, job=Job(mask=mask))
+    zeros = {name: int((~entry).sum()) for name, entry in mask.entries.items()}
+    for name, parameter in found.module.named_parameters():
+        assert not parameter[~mask.entries[name]].any(), name
+    assert facts.notes["pruned_entries"] == sum(zeros.values()) > 0
+    assert facts.moved_entries > sum(zeros.values())
+    # zeros without a gradient have no momentum, and decay leaves them: only a loop that masks nothing brings them back
+    monkeypatch.setattr(Masked, "weights", lambda self: None)
+    monkeypatch.setattr(Masked, "gradients", lambda self: None)
+    with pytest.raises(ContractBroken, match="outside its scope or mask"):
+        unlearn(METHOD, model, splits, job=Job(mask=mask))

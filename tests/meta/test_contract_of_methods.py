@@ -18,11 +18,13 @@ COMMON: dict[str, Any] = {"batch_size": 4, "clip": 0.05}
 """Several steps an epoch, so that the order of rows matters; a clip that always binds, so that it is seen to matter."""
 OWN: dict[str, dict[str, Any]] = {
     "ssd": {"alpha": 1.5},
+    "lfssd": {"alpha": 1.5},
     "ebyd": {"clean_rows": 20},
     "sisa": {"shards": 16},
     "s3t": {"shards": 16},
     "boundary_shrink": {"epochs": 8, "bound": 4.0},
     "boundary_expand": {"epochs": 8},
+    "dmm": {"models": 40, "epochs": 20},
 }
 """Settings that fit 12 rows of 60 or 30: SSD's default asks for more than (all rows)/(forget rows), so that nothing could move;
 of few shards any half of the forget rows touches all; over fewer epochs of 3 steps half as long a warm-up is the same one step."""

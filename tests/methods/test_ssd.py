@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 import torch
+from digits_class import Accuracies, removed
+from digits_seeds import REPORTED, digits_of
 from torch import Tensor, nn
 
 from expunge.contract.apply import unlearn
@@ -12,7 +14,9 @@ from expunge.contract.job import Job
 from expunge.contract.mask import Mask
 from expunge.contract.model import Batch, Capabilities, Question, Sites
 from expunge.contract.splits import Splits
+from expunge.engine.descend import Descent
 from expunge.facts.rows import Row, Rows
+from expunge.methods.ascent import Ascent
 from expunge.methods.ssd import SSD
 
 
@@ -107,3 +111,74 @@ def test_mask_holds_entries() -> None:
     """Fails if: a masked entry is dampened."""
     mask = Mask({"theta.weight": torch.tensor([[False, True]])})
     assert dampened(SSD(alpha=0.5, dampening=0.1), job=Job(mask=mask)) == pytest.approx([4.0, 6 * 0.175])
+
+
+BATCHED = SSD(alpha=5.0, dampening=0.25, batch_size=64)
+"""Chosen on the target of seed 900: the highest threshold at which gradients of 64 rows forgot the class and retain stayed at 99.8%."""
+
+
+def test_claim_forgets_a_class_without_a_training_step() -> None:
+    """Forget 100 -> 0%, retain within points, no optimiser step, and half of the weights or more untouched.
+
+    Fails if the method trains, or what it selects is not what the forget rows lean on.
+    """
+    problem, retrained = digits_of(0)
+    model, facts = unlearn(BATCHED, problem.target, problem.splits)
+    after = Accuracies.of(model, problem)
+    assert "optimiser_steps" not in facts.notes
+    assert after.forget < 5
+    assert after.retain > 85
+    assert after.gap(retrained) < 8
+    assert facts.moved_entries < 0.5 * sum(p.numel() for p in model.module.parameters())
+
+
+def test_claim_the_threshold_has_a_cliff() -> None:
+    """alpha 2 forgets all and costs retain points, alpha 14 keeps all of both. Fails if a higher alpha selects more."""
+    problem, _ = digits_of(0)
+    low, high = (removed(SSD(alpha=alpha), problem, seed=0) for alpha in (2.0, 14.0))
+    assert low.forget < 5
+    assert low.retain < high.retain
+    assert high.forget > 90
+    assert high.retain > 99
+
+
+def test_rows_whose_gradients_it_takes() -> None:
+    """Each row of forget and retain once: 1390 against the 12950 of retraining over 10 epochs, 11%. Only a recipe of over 107 epochs makes
+    that less than 1%; with I_all stored, as the paper has it, forget rows alone remain, 0.7%. Fails if a row is passed twice."""
+    problem, _ = digits_of(0)
+    seen: list[int] = []
+
+    class Counting(type(problem.target)):  # type: ignore[misc]
+        def total_loss(self, batch: Batch, noise: Tensor | None = None) -> Tensor:
+            seen.append(batch.size)
+            return super().total_loss(batch, noise)  # type: ignore[no-any-return]
+
+    twin = problem.target.copy()
+    twin.__class__ = Counting
+    unlearn(SSD(batch_size=64), twin, problem.splits)
+    forget, retain = (len(problem.splits.rows[name]) for name in ("forget", "retain"))
+    assert sum(seen) == forget + retain
+    assert 0.1 < sum(seen) / (problem.recipe.epochs * retain) < 0.12
+    assert forget / (problem.recipe.epochs * retain) < 0.01
+
+
+@pytest.mark.slow
+def test_claim_over_targets_against_ascent() -> None:
+    """Three targets. Gradients of 64 rows forget the class in each; those of single rows at alpha 3 leave it in two.
+
+    Retain 89.7, 94.4, 99.4%. Ascent that is stopped after one epoch forgets as much and keeps 99.0, 99.7, 99.2%: the paper's claim over it
+    does not hold here. Two epochs more wreck the model (64, 81, 71%), where SSD has no epoch to go too far by.
+    """
+    single, batched, once, thrice = [], [], [], []
+    for seed in REPORTED:
+        problem, _ = digits_of(seed)
+        single.append(removed(SSD(), problem, seed=0))
+        batched.append(removed(BATCHED, problem, seed=0))
+        once.append(removed(Ascent(descent=Descent(lr=2e-3, epochs=1)), problem, seed=0))
+        thrice.append(removed(Ascent(descent=Descent(lr=2e-3, epochs=3)), problem, seed=0))
+    print("single", single, "batched", batched, "once", once, "thrice", thrice)
+    assert all(one.forget < 5 for one in (*batched, *once))
+    assert max(one.forget for one in single) > 50
+    assert all(one.retain > 85 for one in batched)
+    assert Accuracies.mean(once).retain > Accuracies.mean(batched).retain
+    assert Accuracies.mean(thrice).retain < Accuracies.mean(batched).retain

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from expunge.contract.splits import Splits
 from expunge.facts.rows import Row, Rows
-from expunge.pipeline.overlap import overlap
+from expunge.pipeline.overlap import overlap, repeats
 
 
 def rows(name: str, *answers: str) -> Rows:
@@ -43,3 +45,24 @@ def test_no_text_is_in_what_is_returned() -> None:
     found = overlap(Splits.of(forget=FORGET, retain=rows("retain", "a b c d e f g h")))
     assert found["sharing_n_gram"] == 1
     assert "a b" not in str(found)
+
+
+def test_arrays_of_forget_rows_that_are_retained_under_other_labels_are_counted() -> None:
+    """Fails if arrays are compared by their labels too, or a list and an array of the same numbers pass for two: of 4 retain rows 2 repeat."""
+
+    def row(name: str, features: object, label: int) -> Row:
+        return Row(id=name, fields={"features": features, "label": label})
+
+    forget = Rows((row("f0", [1.0, 2.0], 0), row("f1", [3.0, 4.0], 1)))
+    retain = Rows(
+        (
+            row("r0", np.array([1.0, 2.0]), 1),
+            row("r1", [2.0, 1.0], 0),
+            row("r2", np.array([3, 4], np.float32), 2),
+            row("r3", [1.0, 2.0, 0.0], 0),
+        )
+    )
+    found = repeats(Splits.of(forget=forget, retain=retain), "tabular")
+    assert found == {"retain_rows": 4, "equal_arrays": 2, "ids": ["r0", "r2"]}
+    assert repeats(Splits.of(forget=FORGET), "text")["retain_rows"] == 0
+    assert repeats(Splits.of(forget=forget, retain=retain), "diffusion") == {}

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 DEFAULT_STORE = Path(".expunge")
 Given = Path | str | Iterable[Mapping[str, Any]]
-"""Rows as a file (JSONL, CSV, Parquet) or as dictionaries with prompt/question and answer."""
+"""Rows as a file (JSONL, CSV, Parquet) or as dictionaries with prompt/question and answer, or with features (image) and label."""
 
 
 def _rows(given: Given | None, name: str, mapping: Mapping[str, str] | None) -> Rows | None:
@@ -109,8 +109,9 @@ def verify(
     from expunge.facts.errors import InputError
     from expunge.pipeline.battery import check_battery
     from expunge.pipeline.cache import RequestCache
-    from expunge.pipeline.loading import check_directory
+    from expunge.pipeline.loading import check_directory, load_model
     from expunge.pipeline.processes import from_lead
+    from expunge.pipeline.ready import check_rows
     from expunge.pipeline.remove import request_name
     from expunge.pipeline.subjects import Subject
     from expunge.pipeline.verify import Settings
@@ -122,8 +123,8 @@ def verify(
             raise InputError("verify needs forget rows", do="give forget=...")
         splits = _splits(forget, retain, holdout, test, mapping)
     check_battery(battery, attacks)
-    for directory in (target, unlearned, *retrained, *control):
-        check_directory(Path(directory))
+    kinds = [check_directory(Path(directory)) for directory in (target, unlearned, *retrained, *control)]
+    check_rows(splits.rows, kinds[0], lambda: load_model(Path(target), placement))
     subjects = [Subject.at(Path(target), "target", "target", placement)]
     subjects += [Subject.at(Path(path), f"retrained-{i}", "retrained", placement) for i, path in enumerate(retrained)]
     subjects += [Subject.at(Path(path), f"control-{i}", "never_trained", placement) for i, path in enumerate(control)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -45,17 +45,32 @@ def name_of(unit: object) -> str:
 
 
 def check_fits(unit: Method | Locator | Guard, model: Model, splits: Splits, job: Job) -> None:
-    """Refuse what can be refused before any work: modality, missing splits, missing capabilities, no recipe."""
+    """Refuse what can be refused before any work: modality, missing splits, missing capabilities, no recipe, a target not prepared."""
     about, name = unit.about, name_of(unit)
     if model.modality not in about.modalities:
-        raise InputError(f"{name} serves {', '.join(about.modalities)}, and this is a {model.modality} model")
+        raise InputError(
+            f"{name} serves {', '.join(about.modalities)}, and this is a {model.modality} model",
+            do=f"use a unit that serves it: expunge units --for {model.modality}",
+        )
     for need in about.needs:
         if need in ("forget", "retain", "holdout", "test") and not len(splits.rows.get(need, ())):
             raise InputError(f"{name} needs {need} rows and there are none", do=f"give --{need} FILE")
-        if need in ("logits", "numbers", "features", "generate") and not getattr(model.capabilities, need):
-            raise InputError(f"{name} needs {need}, which a {model.modality} model of this kind does not offer")
+        check_offers((need,), name, model)
         if need == "recipe" and job.recipe is None:
             raise InputError(f"{name} trains again and needs a recipe", do="give [recipe] in the plan")
+    check_target = getattr(unit, "check_target", None)
+    if check_target is not None:
+        check_target(model)
+
+
+def check_offers(needs: Iterable[str], name: str, model: Model) -> None:
+    """Refuse a model without a capability that a unit needs."""
+    for need in needs:
+        if need in ("logits", "numbers", "features", "generate") and not getattr(model.capabilities, need):
+            raise InputError(
+                f"{name} needs {need}, which a {model.modality} model of this kind does not offer",
+                do="use a unit that does without: expunge units shows what each needs",
+            )
 
 
 def unlearn(

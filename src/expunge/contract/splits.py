@@ -73,7 +73,7 @@ class Splits:
         return cls(rows)
 
 
-def _trained_on(row: Row) -> bytes:
+def trained_on(row: Row) -> bytes:
     """Return bytes of what a model trains on; of a row of another kind, all of it."""
     names = next((names for field, names in TRAINED_ON.items() if field in row.fields), tuple(row.fields))
     return Row(id="", fields={name: row[name] for name in names if name in row.fields}).content()
@@ -83,7 +83,7 @@ def _check_disjoint(rows: dict[str, Rows]) -> None:
     seen: dict[str | bytes, tuple[str, str]] = {}
     for name, split in rows.items():
         for row in split:
-            for key in (row.id, _trained_on(row)):
+            for key in (row.id, trained_on(row)):
                 other, row_id = seen.get(key, (name, ""))
                 if other != name and "test" not in (other, name):
                     raise InputError(

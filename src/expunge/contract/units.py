@@ -41,7 +41,10 @@ class Method(Protocol):
 
 
 class Preparing(Method, Protocol):
-    """A method that must act before training, so that forgetting later is cheap or exact."""
+    """A method that must act before training, so that forgetting later is cheap or exact.
+
+    One that can forget from nothing but what it prepared also has `check_target(model)`, which refuses other models before any work.
+    """
 
     def prepare(self, model: Model, rows: Rows, recipe: Recipe, job: Job) -> Model:
         """Return the trained target in the form that `run` can forget from; `model` has fresh weights."""

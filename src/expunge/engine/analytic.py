@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from expunge.contract.model import Batch, Capabilities, Model, Question, Sites
 from expunge.engine.order import cut
+from expunge.engine.predict import prediction
 from expunge.facts.errors import InputError
 from expunge.facts.rows import Row
 from expunge.maths.analytic_ridge import AnalyticRidge, Matrix, on_grid
@@ -92,7 +93,7 @@ class AnalyticModel:
     def forget(self, rows: Sequence[Row]) -> int:
         """Take rows out of the sums, solve the head, and return how many were in; rows that are not in change nothing.
 
-        A row whose numbers are not those that were added is refused: its features or label changed since.
+        Refused are rows whose numbers are not those that were added, and rows whose numbers are in under another id: they are not gone.
         """
         given = self.entries(rows)
         gone = {tag: entry for tag, entry in given.items() if tag in self.rows}
@@ -102,6 +103,14 @@ class AnalyticModel:
                 f"row {changed[0]!r} is not what was learnt under this id",
                 causes=("its features or its label changed", "the weights of the backbone changed"),
                 do="give the row as it was when the model was prepared",
+            )
+        left = {numbers for tag, numbers in self.rows.items() if tag not in gone}
+        renamed = [row.id for row in rows if _tag(row) not in gone and given[_tag(row)][2] in left]
+        if renamed:
+            raise InputError(
+                f"row {renamed[0]!r} is not in this model under its id, but the same numbers are, under another one",
+                causes=("its id changed since the model was prepared", "the same row was learnt twice"),
+                do="give the row under the id that it was learnt under",
             )
         if gone:
             state = self.state.forget(*_stacked(gone, self.state))
@@ -146,6 +155,10 @@ class AnalyticModel:
     def logits(self, batch: Batch) -> Tensor:
         """Return ridge scores, (positions, classes)."""
         return self.inner.logits(batch)
+
+    def predict(self, batch: Batch) -> Tensor:
+        """Return log-probabilities, or of a regression the predicted numbers."""
+        return prediction(self.inner, batch)
 
     def total_loss(self, batch: Batch, noise: Tensor | None = None) -> Tensor:
         """Return the loss of the network with this head, (size,)."""

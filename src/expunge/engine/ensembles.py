@@ -53,7 +53,10 @@ class Ensemble:
     def __post_init__(self) -> None:
         first = self.members[0]
         if not first.capabilities.logits:
-            raise InputError(f"an ensemble averages probabilities, which a {first.modality} model of this kind has not")
+            raise InputError(
+                f"an ensemble averages probabilities, which a {first.modality} model of this kind has not",
+                do="use acu or retrain for a regression",
+            )
         self.module = nn.ModuleList([member.module for member in self.members])
         self.modality = first.modality
         self.capabilities = replace(first.capabilities, features=False, generate=False)

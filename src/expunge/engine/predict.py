@@ -28,6 +28,13 @@ class Predicting(Protocol):
         """Return log-probabilities (size, classes) in nats, or predicted numbers (size, 1) on the scale of the rows."""
 
 
+def prediction(model: Model, batch: Batch) -> Tensor:
+    """Return log-probabilities (size, classes) in nats, or predicted numbers (size, 1) on the scale of the rows."""
+    if isinstance(model, Predicting):
+        return model.predict(batch)
+    return torch.log_softmax(model.logits(batch).float(), dim=-1)
+
+
 @torch.no_grad()
 def predict(model: Model, rows: Rows, *, job: Job) -> NDArray[np.float32]:
     """Return what `model` predicts for each row, (rows, outputs); a model that writes or draws is refused."""
@@ -37,9 +44,6 @@ def predict(model: Model, rows: Rows, *, job: Job) -> NDArray[np.float32]:
     for indices in cut(list(range(len(rows))), ROWS):
         batch = model.pack(rows.take(indices))
         with job.autocast(), fast_linear():
-            if isinstance(model, Predicting):
-                found = model.predict(batch)
-            else:
-                found = torch.log_softmax(model.logits(batch).float(), dim=-1)
+            found = prediction(model, batch)
         parts.append(found.float().cpu().numpy())
     return np.asarray(np.concatenate(parts), np.float32)

@@ -75,10 +75,17 @@ class ACU:
         analytic.learn(rows)
         return analytic
 
+    def check_target(self, model: Model) -> None:
+        """Refuse a model that acu did not prepare."""
+        if not isinstance(model, AnalyticModel):
+            raise InputError(
+                "acu can only forget from a model that it prepared",
+                do="expunge run prepares the target of a plan with acu",
+            )
+
     def run(self, model: Model, splits: Splits, job: Job) -> Model:
         """Return the model with the forget rows out of its sums and its head."""
-        if not isinstance(model, AnalyticModel):
-            raise InputError("acu can only forget from a model that it prepared", do="give prepare = true in the plan")
+        assert isinstance(model, AnalyticModel)
         rows = splits.forget
         gone = model.forget(rows)
         state, saw = model.state, (SAW[model.backbone], *(job.recipe.artefacts if job.recipe is not None else ()))

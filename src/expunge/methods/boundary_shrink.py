@@ -59,7 +59,7 @@ class BoundaryShrink:
             "AdamW where the paper has SGD.",
         ),
         cost="2 forwards + 1 backward over forget rows once, 1 forward + 1 backward over forget rows a step",
-        search={"lr": ("log", 1e-4, 1e-2), "epochs": ("int", 1, 10), "bound": ("log", 0.03, 1.0)},
+        search={"lr": ("log", 1e-4, 1e-2), "bound": ("log", 0.03, 1.0)},
     )
 
     bound: float = 0.25

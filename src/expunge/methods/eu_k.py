@@ -41,7 +41,7 @@ class EUK:
             "A published copy resets only direct children that can reset themselves, so that a stage of nested modules keeps its weights.",
         ),
         cost="1 forward + 1 backward through the last k layers over retain rows a step",
-        search={"lr": ("log", 1e-3, 2e-2), "k": ("int", 1, 2), "epochs": ("int", 5, 20)},
+        search={"lr": ("log", 1e-3, 2e-2), "k": ("int", 1, 2)},
     )
 
     k: int = 1

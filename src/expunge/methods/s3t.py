@@ -33,7 +33,7 @@ class S3T:
     """
 
     about = About(
-        needs=("forget",),
+        needs=("forget", "logits"),
         modalities=("text", "vision", "tabular"),
         claim="Served models are bit-identical to ones never trained on the slice; more deletions than SISA before it must train again.",
         paper="Towards Scalable Exact Machine Unlearning Using Parameter-Efficient Fine-Tuning",
@@ -90,10 +90,17 @@ class S3T:
             serve(ensemble, shard)
         return ensemble
 
+    def check_target(self, model: Model) -> None:
+        """Refuse a model that s3t did not prepare."""
+        if not isinstance(model, Ensemble) or not model.copies:
+            raise InputError(
+                "s3t can only forget from a model that it prepared",
+                do="expunge run prepares the target of a plan with s3t",
+            )
+
     def run(self, model: Model, splits: Splits, job: Job) -> Model:
         """Return the ensemble with every stage that read a touched slice gone."""
-        if not isinstance(model, Ensemble) or not model.copies:
-            raise InputError("s3t can only forget from a model that it prepared", do="give prepare = true in the plan")
+        assert isinstance(model, Ensemble)
         rows = splits.forget
         held = model.held(rows)
         places, gone = switch_off(model, held)

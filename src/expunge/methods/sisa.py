@@ -28,7 +28,7 @@ class SISA:
     """
 
     about = About(
-        needs=("forget", "retain", "recipe"),
+        needs=("forget", "retain", "recipe", "logits"),
         modalities=("text", "vision", "tabular"),
         claim="Bit-identical to sharded training that never saw the forget rows, at a fraction of its cost.",
         paper="Machine Unlearning",
@@ -62,12 +62,18 @@ class SISA:
             train_member(ensemble, shard, rows, recipe, job, from_slice=0)
         return ensemble
 
+    def check_target(self, model: Model) -> None:
+        """Refuse a model that sisa did not prepare."""
+        if not isinstance(model, Ensemble) or model.copies:
+            raise InputError(
+                "sisa can only forget from a model that it prepared",
+                do="expunge run prepares the target of a plan with sisa",
+            )
+
     def run(self, model: Model, splits: Splits, job: Job) -> Model:
         """Return the ensemble with touched shards trained on without the forget rows; rows that are not in touch none."""
-        if not isinstance(model, Ensemble) or model.copies:
-            raise InputError("sisa can only forget from a model that it prepared", do="give prepare = true in the plan")
-        if job.recipe is None:
-            raise InputError("sisa needs the recipe the ensemble was trained by", do="give [recipe] in the plan")
+        assert isinstance(model, Ensemble)
+        assert job.recipe is not None
         forget, retain = splits.forget, splits.retain
         held = model.held(forget)
         self._check_retain(model, retain)

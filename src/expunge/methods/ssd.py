@@ -39,6 +39,8 @@ class SSD:
         differs=(
             "Squares per-example gradients (the Fisher diagonal); the reference code squares batch gradients (batch_size > 1).",
             "I_all is taken over forget and retain rows together, as in the paper.",
+            "On a class of digits (3 targets) single rows at alpha 3 leave the class in two; batches of 64 at alpha 5 take it away in all, "
+            "at 90 to 99% retain accuracy: behind one epoch of ascent (99.0 to 99.7%), which the paper's ascent is not.",
         ),
         cost="1 forward + 1 backward over every row, once",
         search={"alpha": ("log", 1.0, 30.0), "dampening": ("log", 0.1, 1.0)},

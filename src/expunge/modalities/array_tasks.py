@@ -33,12 +33,19 @@ class Classification:
         """Return labels as integers, (examples,); one that is no whole number in 0..classes-1 is refused by its row."""
         found = []
         for label, row_id in zip(labels, ids, strict=True):
+            words = f"row {row_id!r}: the label {label!r} is no whole number"
+            if isinstance(label, bool):
+                raise InputError(words, do="give 1 for true and 0 for false")
             try:
                 value = operator.index(label)
             except TypeError as error:
-                raise InputError(f"row {row_id!r}: the label {label!r} is no whole number") from error
+                raise InputError(words, do=f"give a class number, 0..{self.classes - 1}") from error
             if not 0 <= value < self.classes:
-                raise InputError(f"row {row_id!r}: the label {value} is outside 0..{self.classes - 1}")
+                raise InputError(
+                    f"row {row_id!r}: the label {value} is outside 0..{self.classes - 1}",
+                    causes=("labels are counted from 1", "the model was trained for other classes"),
+                    do="mend the label, or leave the row out",
+                )
             found.append(value)
         return torch.tensor(found, dtype=torch.long)
 
@@ -73,7 +80,11 @@ class Regression:
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.mean) and math.isfinite(self.std) and self.std > 0):
-            raise InputError(f"targets cannot be standardised by mean {self.mean} and std {self.std}")
+            raise InputError(
+                f"targets cannot be standardised by mean {self.mean} and std {self.std}",
+                causes=("all retain rows have one target", "there is one retain row"),
+                do="give mean and std (model.settings of a plan)",
+            )
 
     @property
     def outputs(self) -> int:
@@ -84,12 +95,17 @@ class Regression:
         """Return standardised targets, (examples,); one that is no finite number is refused by its row."""
         found = []
         for label, row_id in zip(labels, ids, strict=True):
+            words = f"row {row_id!r}: the target {label!r} is no number"
+            if isinstance(label, (bool, str)):
+                raise InputError(words, do="give a number")
             try:
                 value = float(label)
             except (TypeError, ValueError) as error:
-                raise InputError(f"row {row_id!r}: the target {label!r} is no number") from error
+                raise InputError(words, do="give a number") from error
             if not math.isfinite(value):
-                raise InputError(f"row {row_id!r}: the target is {value}")
+                raise InputError(
+                    f"row {row_id!r}: the target is {value}", do="leave the row out, or fill its target in"
+                )
             found.append((value - self.mean) / self.std)
         return torch.tensor(found)
 

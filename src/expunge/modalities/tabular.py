@@ -38,9 +38,14 @@ class Features:
             try:
                 vector = np.asarray(given, dtype=np.float32)
             except (TypeError, ValueError) as error:
-                raise InputError(f"row {row_id!r}: the features are no numbers: {error}") from error
+                raise InputError(
+                    f"row {row_id!r}: the features are no numbers: {error}", do="give a list of numbers"
+                ) from error
             if vector.shape != self.shape:
-                raise InputError(f"row {row_id!r} has features {vector.shape}, the model reads {self.shape}")
+                raise InputError(
+                    f"row {row_id!r} has features {vector.shape}, the model reads {self.shape}",
+                    do="give the columns that the model was trained on",
+                )
             found.append(vector)
         stacked = torch.from_numpy(np.stack(found))
         refuse_not_finite(stacked, ids, self.field)

@@ -133,19 +133,20 @@ def table(records: Sequence[Record], columns: Sequence[str]) -> list[list[str]]:
     rows = [["model", "seeds", *(column.replace(":", " ") for column in columns), "claim"]]
     for model in first.models:
         if model.role != "unlearned":
-            cells = [_cell([value_of(first, model.name, column)]) for column in columns]
+            cells = [cell([value_of(first, model.name, column)]) for column in columns]
             rows.append([model.name, "-", *cells, "-"])
     by_label: dict[str, list[Record]] = {}
     for record in records:
         by_label.setdefault(_label(record), []).append(record)
     for label, found in by_label.items():
-        cells = [_cell([value_of(record, "unlearned", column) for record in found]) for column in columns]
+        cells = [cell([value_of(record, "unlearned", column) for record in found]) for column in columns]
         claims = sorted({record.claim.headline for record in found if record.claim is not None})
         rows.append([label, str(len(found)), *cells, " | ".join(claims)])
     return rows
 
 
-def _cell(values: Sequence[float | None]) -> str:
+def cell(values: Sequence[float | None]) -> str:
+    """Return the mean of what is scored and its range over seeds."""
     scored = [value for value in values if value is not None]
     if not scored:
         return "unscored"

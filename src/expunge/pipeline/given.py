@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from expunge.contract.splits import SPLITS, Splits
+from expunge.contract.splits import SPLITS, Splits, trained_on
 from expunge.facts.errors import InputError
 from expunge.facts.rows import Rows
 
@@ -35,11 +35,14 @@ class Given:
         Splits.of(**{"forget": Rows(()), **rows})
         extra = {name: part for name, part in found.items() if name not in (*SPLITS, BESIDE, BASE, "refusals")}
         given = cls(rows, extra, found.get(BESIDE, Rows(())), found.get(BASE, Rows(())))
-        gone = {row.content() for row in rows["forget"]}
+        gone = {trained_on(row) for row in rows["forget"]}
         for name, part in ((BESIDE, given.beside), (BASE, given.base)):
-            shared = sum(row.content() in gone for row in part)
+            shared = sum(trained_on(row) in gone for row in part)
             if shared:
-                raise InputError(f"{shared} {name} rows are forget rows: retrained models would be trained on them")
+                raise InputError(
+                    f"{shared} {name} rows are forget rows: retrained models would be trained on them",
+                    do=f"take them out of {name}",
+                )
         return given
 
     def splits(self) -> Splits:

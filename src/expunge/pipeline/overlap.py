@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
 from expunge.contract.splits import Splits
 from expunge.facts.rows import Row
 
@@ -19,6 +21,32 @@ def _words(row: Row) -> list[str]:
 
 def _grams(words: list[str], n: int) -> set[tuple[str, ...]]:
     return {tuple(words[i : i + n]) for i in range(len(words) - n + 1)}
+
+
+def repeats(splits: Splits, modality: str) -> dict[str, Any]:
+    """Return how much of the retain rows repeats forget rows, where it is known how to tell."""
+    if modality == "text":
+        return overlap(splits)
+    return equal_arrays(splits) if modality in ("vision", "tabular") else {}
+
+
+def equal_arrays(splits: Splits) -> dict[str, Any]:
+    """Return how many retain rows hold the array (features or image) of a forget row, whatever their label; ids only.
+
+    A row with its label too is refused before; one under another label stays, and with it what the model knows of that array.
+    """
+    known = {_array(row) for row in splits.rows["forget"]} - {None}
+    found = [row.id for row in splits.rows.get("retain", ()) if _array(row) in known]
+    return {"retain_rows": len(splits.rows.get("retain", ())), "equal_arrays": len(found), "ids": sorted(found)[:100]}
+
+
+def _array(row: Row) -> bytes | None:
+    """Return bytes of a row's array as a network reads it, or None of a row without one."""
+    array = row.get("features", row.get("image"))
+    if array is None:
+        return None
+    held = np.asarray(array, dtype=np.float32)
+    return str(held.shape).encode() + held.tobytes()
 
 
 def overlap(splits: Splits, *, n: int = N_GRAM, near: float = NEAR) -> dict[str, Any]:

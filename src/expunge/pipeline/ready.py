@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from expunge.contract.apply import check_offers
 from expunge.contract.model import Model
 from expunge.contract.registry import Listing, find
 from expunge.contract.scope import layer_numbers
 from expunge.contract.splits import SPLITS
 from expunge.facts.errors import InputError, nearest
 from expunge.facts.rows import Rows
-from expunge.pipeline.build import modality_built, public_text
-from expunge.pipeline.given import Given
-from expunge.pipeline.loading import check_directory
+from expunge.pipeline.build import modality_built, public_text, untrained
+from expunge.pipeline.given import BASE, BESIDE, Given
+from expunge.pipeline.loading import check_directory, load_model
 from expunge.pipeline.plan import MethodPlan, Plan
 
+HOLDS = {"vision": "image", "tabular": "features"}
+"""The field that rows for a model of arrays hold."""
+AT_ONCE = 1024
+"""Rows packed at once to see whether a model can read them."""
 MANY_LAYERS = 1_000_000
 """More than any model has: a scope is checked for its form before the depth is known."""
 
@@ -39,6 +44,32 @@ def check_scope(listing: Listing, scope: str, model: Model | None = None) -> Non
         )
     if word == "layers":
         layer_numbers(scope, len(model.sites().blocks) if model is not None else MANY_LAYERS)
+
+
+def check_kind(rows: Mapping[str, Rows], modality: str, where: str = "") -> None:
+    """Refuse rows of another kind than the model reads: texts, images or tables."""
+    if modality not in ("text", *HOLDS):
+        return
+    for name, split in rows.items():
+        for row in split:
+            kind = next((kind for kind, field in HOLDS.items() if field in row.fields), "text")
+            if kind != modality:
+                given = (
+                    f"the source {where} gives {kind} rows" if where else f"row {row.id!r} of {name} is a {kind} row"
+                )
+                needed = f"{HOLDS[modality]} and label" if modality in HOLDS else "question and answer, or text"
+                raise InputError(f"{given}, and this is a {modality} model", do=f"give rows of {needed}")
+
+
+def check_rows(rows: Mapping[str, Rows], modality: str, model: Callable[[], Model]) -> None:
+    """Refuse rows of another kind than the model reads; every array and label of a model of arrays is read once."""
+    check_kind(rows, modality)
+    if modality not in HOLDS:
+        return
+    reader = model()
+    for split in rows.values():
+        for start in range(0, len(split), AT_ONCE):
+            reader.pack(split[start : start + AT_ONCE])
 
 
 def source_rows(plan: Plan, base: Path) -> dict[str, Rows]:
@@ -82,9 +113,27 @@ def check_plan_ready(plan: Plan, base: Path) -> Given:
         raise InputError(
             f"the source {plan.request.source} gives {', '.join(served)} rows, and this is a {modality} model"
         )
+    every = {**given.rows, **given.extra, BESIDE: given.beside, BASE: given.base}
+    check_kind(every, modality, plan.request.source)
     for method in plan.method:
         _check_method(method, given.rows, modality, plan)
+    if modality in HOLDS:
+        reader = _reader(plan, base, given)
+        check_rows(every, modality, lambda: reader)
+        for method in plan.method:
+            for listing in _listings(method):
+                check_offers(listing.about.needs, listing.name, reader)
     return given
+
+
+def _reader(plan: Plan, base: Path, given: Given) -> Model:
+    """Return a model that reads rows as the plan's do."""
+    directory = plan.model.directory or plan.model.base
+    return (
+        untrained(plan.model, given.rows, plan.seeds.target, base)
+        if directory is None
+        else load_model(base / directory)
+    )
 
 
 def _check_base(plan: Plan, given: Given) -> None:
@@ -99,18 +148,27 @@ def _check_base(plan: Plan, given: Given) -> None:
         )
 
 
+def _listings(method: MethodPlan) -> list[Listing]:
+    """Return the units that a method of a plan is made of."""
+    found = [find("guard" if method.guard else "method", method.name)]
+    return found if method.locator is None else [*found, find("locator", method.locator)]
+
+
 def _check_method(method: MethodPlan, rows: Mapping[str, Rows], modality: str, plan: Plan) -> None:
-    listings = [find("guard" if method.guard else "method", method.name)]
+    listings = _listings(method)
     if not method.guard:
         check_scope(listings[0], method.scope)
-    if method.locator is not None:
-        listings.append(find("locator", method.locator))
     for listing in listings:
         about = listing.about
         if modality not in about.modalities:
-            raise InputError(f"{listing.name} serves {', '.join(about.modalities)}, and this is a {modality} model")
+            raise InputError(
+                f"{listing.name} serves {', '.join(about.modalities)}, and this is a {modality} model",
+                do=f"expunge units --kind {listing.kind} --for {modality} lists those that serve it",
+            )
         for need in about.needs:
             if need in SPLITS and not len(rows.get(need, ())):
-                raise InputError(f"{listing.name} needs {need} rows and the source gives none")
+                raise InputError(
+                    f"{listing.name} needs {need} rows and the source gives none", do=f"give the source a {need} set"
+                )
         if ("recipe" in about.needs or about.before_training) and plan.recipe is None:
             raise InputError(f"{listing.name} trains again and needs a recipe", do="give [recipe] in the plan")

@@ -23,7 +23,7 @@ from expunge.pipeline.cache import RequestCache
 from expunge.pipeline.loading import Placement, check_directory
 from expunge.pipeline.processes import from_lead, new_directory_of_lead, save_by_lead, shared
 from expunge.pipeline.progress import Bars
-from expunge.pipeline.ready import check_out, check_scope
+from expunge.pipeline.ready import check_out, check_rows, check_scope
 from expunge.pipeline.subjects import Subject
 from expunge.pipeline.verify import Settings, verify
 from expunge.store import chain
@@ -120,6 +120,7 @@ def forget(
     for chosen in (unit, locator) if locator is not None else (unit,):
         check_fits(chosen, loaded, splits, Job(recipe=removal.recipe))
     check_scope(find("method", removal.method), removal.scope, loaded)
+    check_rows(splits.rows, loaded.modality, lambda: loaded)
     rows = splits.rows["forget"]
     with Store.open(store) as opened:
         signer = signer or load_private_key(from_lead(lambda: signing_key(opened, None)))

@@ -14,6 +14,8 @@ from expunge.facts.rows import Row, Rows
 from expunge.modalities.array_tasks import Classification, Regression
 
 TASKS = ("classification", "regression")
+MOST_CLASSES = 100_000
+"""More outputs than this are taken for numbers that are no classes: a network would be made of them."""
 
 
 def task_of(rows: Mapping[str, Rows], settings: Mapping[str, Any]) -> Classification | Regression:
@@ -53,6 +55,12 @@ def classes_of(rows: Mapping[str, Rows]) -> int:
                     do='set model.settings.task = "regression" to predict it',
                 )
             largest = max(largest, int(value))
+    if largest >= MOST_CLASSES:
+        raise InputError(
+            f"the largest label is {largest}: that would be a network of {1 + largest} classes",
+            causes=("the labels are numbers to be predicted", "one label is mistyped"),
+            do='number the classes from 0, or set model.settings.task = "regression"',
+        )
     return 1 + largest
 
 
@@ -62,7 +70,7 @@ def _whole(rows: Rows) -> bool:
 
 def _number(split: str, row: Row) -> float:
     label = row.get("label")
-    if not isinstance(label, Real):
+    if isinstance(label, bool) or not isinstance(label, Real):
         raise InputError(
             f"{split} row {row.id!r}: the label {label!r} is no number", do="give a class number or a target"
         )

@@ -26,7 +26,7 @@ from expunge.pipeline.attacking import Attacker
 from expunge.pipeline.battery import ANSWERS, INDISTINGUISHABLE, UTILITY, Battery, choose
 from expunge.pipeline.gather import gather
 from expunge.pipeline.measure import Measurer
-from expunge.pipeline.overlap import overlap
+from expunge.pipeline.overlap import repeats
 from expunge.pipeline.processes import shared
 from expunge.pipeline.progress import Bars
 from expunge.pipeline.shadows import Shadow, shadow_cost
@@ -154,7 +154,7 @@ def verify(
         ),
         measurements=tuple(measurements),
         outcomes=tuple(outcomes),
-        overlap=overlap(splits) if modality == "text" else {},
+        overlap=repeats(splits, modality),
         refusals=(*battery.left_out, *(note for model in opened.values() for note in model.capabilities.notes)),
         cost={
             **{f"{name} (s)": seconds for name, seconds in measurer.seconds.items()},

@@ -32,6 +32,7 @@ OVERLAP_WORDS: Final[Mapping[str, str]] = {
     "retain_rows": "retain rows looked at",
     "sharing_n_gram": "retain rows that share words in a row with a forget row",
     "near_duplicates": "retain rows that nearly repeat one",
+    "equal_arrays": "retain rows with the very array of a forget row, under another label",
     "ids": "retain rows named in the record",
 }
 STEP_WORDS: Final[Mapping[str, str]] = {

@@ -22,11 +22,17 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 }
 """Field -> names that its column may have, the first found counts; a map takes any of them on its left."""
 LISTS = ("perturbed_answers", "paraphrased_prompts")
+ARRAY_COLUMNS: dict[str, tuple[str, ...]] = {
+    "features": ("features",),
+    "image": ("image",),
+    "label": ("label", "target"),
+}
+"""The same of rows that are arrays."""
 
 
 def parse_map(text: str) -> dict[str, str]:
     """Return `question=q,answer=a` as {field: column}; an unknown name is an error naming the nearest."""
-    fields = {name: field for field, names in COLUMNS.items() for name in names}
+    fields = {name: field for field, names in {**COLUMNS, **ARRAY_COLUMNS}.items() for name in names}
     found: dict[str, str] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         name, equals, column = (piece.strip() for piece in part.partition("="))
@@ -40,17 +46,24 @@ def parse_map(text: str) -> dict[str, str]:
         found[fields[name]] = column
     if "text" in found and {"prompt", "answer"} & set(found):
         raise InputError("--map: a row is a text, or a question and an answer, not both", do="drop one of them")
+    if set(ARRAY_COLUMNS) & set(found) and {"prompt", "answer", "text"} & set(found):
+        raise InputError("--map: a row is a text, or an array with its label, not both", do="drop one of them")
     return found
 
 
-def choose_columns(path: Path, present: tuple[str, ...], mapping: Mapping[str, str]) -> dict[str, str]:
-    """Return the column of each field that the file has; mapped columns must be there, and question + answer or text."""
+def check_mapped(path: Path, present: tuple[str, ...], mapping: Mapping[str, str]) -> None:
+    """Refuse a map that names a column which the file has not."""
     for field, column in mapping.items():
         if column not in present:
             raise InputError(
                 f"{path} has no column {column!r} for {field}; the nearest is {nearest(column, present)!r}",
                 do=f"map one of its columns: {', '.join(present)}",
             )
+
+
+def choose_columns(path: Path, present: tuple[str, ...], mapping: Mapping[str, str]) -> dict[str, str]:
+    """Return the column of each field that the file has; mapped columns must be there, and question + answer or text."""
+    check_mapped(path, present, mapping)
     free = [name for name in present if name not in mapping.values()]
     found = {field: next((name for name in names if name in free), "") for field, names in COLUMNS.items()}
     found.update(mapping)
@@ -62,7 +75,9 @@ def choose_columns(path: Path, present: tuple[str, ...], mapping: Mapping[str, s
         if missing:
             raise InputError(
                 f"{path} has no column for {' and '.join(missing)}; it has: {', '.join(present)}",
-                causes=("records need question and answer, prompt and completion, or text",),
+                causes=(
+                    "records need question and answer, prompt and completion, text, or features (an image) and label",
+                ),
                 do=f"--map {','.join(f'{name}={nearest(name, present)}' for name in missing)}",
             )
     return {field: column for field, column in found.items() if column}

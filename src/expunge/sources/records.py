@@ -1,4 +1,4 @@
-"""A person's own files of text records."""
+"""A person's own files of records: texts, or arrays with a label."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from expunge.contract.about import About
 from expunge.contract.splits import SPLITS
 from expunge.facts.errors import InputError
 from expunge.facts.rows import Row, Rows
+from expunge.sources._arrays import array_columns, array_rows
 from expunge.sources._columns import LISTS, choose_columns, text_of, texts_of
 from expunge.sources._columns import parse_map as parse_map
 from expunge.sources._table import read_table
@@ -37,6 +38,9 @@ def rows_of(given: Sequence[Mapping[str, Any]], mapping: Mapping[str, str] | Non
 def _rows(records: Sequence[tuple[str, dict[str, Any]]], path: Path, mapping: Mapping[str, str], name: str) -> Rows:
     seen, rows = Counter[str](), []
     present = tuple(dict.fromkeys(key for _, record in records for key in record))
+    arrays = array_columns(path, present, mapping)
+    if arrays:
+        return Rows(tuple(array_rows(records, arrays)), name)
     columns = choose_columns(path, present, mapping)
     for place, record in records:
         fields: dict[str, Any] = {"prompt": ""}
@@ -57,8 +61,9 @@ def _rows(records: Sequence[tuple[str, dict[str, Any]]], path: Path, mapping: Ma
 
 @dataclass(frozen=True, kw_only=True)
 class Records:
-    """Read the splits of a request from files of question and answer, prompt and completion, or text.
+    """Read the splits of a request from files of question and answer, prompt and completion, text, or an array and its label.
 
+    Arrays are in one column, `features` (a list of numbers) or `image` (lists of lists: whole numbers are 0..255), beside `label`.
     JSONL (or one JSON list), CSV and Parquet; `.gz` is read too. Optional columns: id, group, value, paraphrased_answer,
     perturbed_answers, paraphrased_questions; others are left out, so that two rows differ only by what a model reads.
 
@@ -68,7 +73,7 @@ class Records:
 
     about = About(
         needs=(),
-        modalities=("text",),
+        modalities=("text", "vision", "tabular"),
         claim="A row keeps its id when its file is reordered or gains optional columns.",
         paper="none: plain file formats",
         link="https://jsonlines.org",
