@@ -1,6 +1,6 @@
 """Run the benches: python -m bench [NAME | CHECKOUT TOFU_FOLDER].
 
-NAME runs one alone (per_example, second_order). Those beside the standard framework need a clone of it and TOFU's folder.
+NAME runs one alone (per_example, second_order, estimators, shadows, dampening). Those beside the standard framework need a clone of it and TOFU's folder.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 def main(arguments: list[str]) -> int:
     """Run every bench that the arguments allow, one after another, and return the first status that is not 0."""
     here = Path(__file__).parent
-    todo = [["per_example.py"], ["second_order.py"], ["estimators.py"]]
+    todo = [["per_example.py"], ["second_order.py"], ["estimators.py"], ["shadows.py"], ["dampening.py"]]
     if len(arguments) == 1:
         todo = [[f"{arguments[0]}.py"]]
     elif len(arguments) == 2:

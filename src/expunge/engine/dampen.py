@@ -1,0 +1,74 @@
+"""Selective synaptic dampening: which weights matter more to the forget rows than to all rows, and how far they shrink."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from expunge.contract.job import Job
+from expunge.contract.model import Batch, Model
+from expunge.contract.splits import Splits
+from expunge.engine.edit import write
+from expunge.engine.per_example import gradient_size_sum
+from expunge.facts.rows import Rows
+
+
+@dataclass(frozen=True)
+class Importances:
+    """How much each entry of each parameter matters to the forget rows, and to forget and retain rows together."""
+
+    forget: Mapping[str, Tensor]
+    everywhere: Mapping[str, Tensor]
+
+    @classmethod
+    def of(cls, splits: Splits, importance: Callable[[Rows], Mapping[str, Tensor]]) -> Importances:
+        """Measure both from an importance that is a mean over rows."""
+        forget, retain = splits.forget, splits.retain
+        own, kept = importance(forget), importance(retain)
+        count = len(forget) + len(retain)
+        both = {name: (len(forget) * value + len(retain) * kept[name]) / count for name, value in own.items()}
+        return cls(own, both)
+
+    def ratios(self) -> Tensor:
+        """Return I_forget / I_all of every entry in one vector; entries that matter to no row have none and are left out."""
+        found = [own.flatten() / self.everywhere[name].flatten() for name, own in self.forget.items()]
+        ratios = torch.cat(found)
+        return ratios[ratios.isfinite()]
+
+
+def dampen(model: Model, importances: Importances, *, alpha: float, dampening: float, job: Job) -> None:
+    """Multiply entries with I_forget > alpha I_all by min(dampening I_all / I_forget, 1), in place; note how many were chosen."""
+    selected = 0
+    for name, parameter in model.module.named_parameters():
+        if name not in importances.forget:
+            continue
+        own, everywhere = importances.forget[name], importances.everywhere[name]
+        chosen = own > alpha * everywhere
+        factor = torch.clamp(dampening * everywhere / own.clamp_min(1e-30), max=1.0)
+        write(job, name, parameter, torch.where(chosen, parameter * factor, parameter))
+        selected += int(chosen.sum())
+    job.notes["selected_entries"] = selected
+
+
+@dataclass(frozen=True)
+class _Outputs:
+    """A classifier whose loss is the squared length of its logits, summed over scored positions: no label enters it."""
+
+    model: Model
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.model, name)
+
+    def total_loss(self, batch: Batch, noise: Tensor | None = None) -> Tensor:
+        squares = self.model.logits(batch).float().square().sum(-1)
+        return squares.new_zeros(batch.size).index_add(0, batch.owner, squares)
+
+
+def output_sensitivity(model: Model, rows: Rows, *, job: Job) -> dict[str, Tensor]:
+    """Return, by name, the mean over rows of |d ||f(row)||^2 / d theta|, f the logits (a mean over a text's scored positions)."""
+    sums = gradient_size_sum(cast(Model, _Outputs(model)), rows, job=job)
+    return {name: value / len(rows) for name, value in sums.items()}
