@@ -1,6 +1,7 @@
 """Run the benches: python -m bench [NAME | CHECKOUT TOFU_FOLDER].
 
-NAME runs one alone (per_example, second_order, estimators, shadows, dampening). Those beside the standard framework need a clone of it and TOFU's folder.
+NAME runs one alone (per_example, second_order, estimators, shadows, dampening). Those beside the standard framework need a clone of it
+and TOFU's folder.
 """
 
 from __future__ import annotations
