@@ -20,7 +20,9 @@ def made_up(path: Path, **change: object) -> Path:
         for which in (0, 1):
             for take in range(10):
                 seconds = np.arange(2000 + 100 * take) / RATE
-                audio.append((8000 * np.sin(2 * np.pi * (300 + 400 * which + 90 * (who == "bob")) * seconds)).astype(np.int16))
+                audio.append(
+                    (8000 * np.sin(2 * np.pi * (300 + 400 * which + 90 * (who == "bob")) * seconds)).astype(np.int16)
+                )
                 digit.append(which)
                 speaker.append(who)
                 index.append(take)
