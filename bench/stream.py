@@ -1,0 +1,216 @@
+"""Requests one after another: python bench/stream.py --data ../shared/data/omniglot --out FOLDER (without --data, classes of digits).
+
+The model unlearned for one request is the target of the next. After each: accuracy on its rows, on the rows of earlier requests (do they
+stay forgotten?), on retain and test rows, beside a model trained without all of them so far, and processor seconds. Every method gets
+the same retain rows. A run that was stopped goes on; the folder gets stream.md and stream.svg.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.resources import files
+from pathlib import Path
+from statistics import fmean
+
+import torch
+from markupsafe import Markup
+
+from expunge.contract.job import Job
+from expunge.contract.model import Model
+from expunge.contract.registry import find
+from expunge.engine.fit import fit
+from expunge.facts.digest import canonical_json
+from expunge.facts.recipe import Recipe
+from expunge.facts.rows import Row, Rows
+from expunge.modalities.vision import Images, vision_model
+from expunge.pipeline.benchmark import cell, write_table
+from expunge.report.axes import marker, svg, text
+from expunge.report.lines import Line, curve
+from expunge.sources.digits import Digits
+from expunge.sources.omniglot import Omniglot
+from expunge.testbeds.streams import (
+    Left,
+    Request,
+    by_method,
+    by_training_again,
+    follow,
+    mean_earlier,
+    measure,
+    requests_of,
+    worst_earlier,
+)
+from expunge.testbeds.vision import IMAGES
+
+METHODS = "gs_lora,finetune,random_label,ascent,eu_k"
+RETRAINED = "retrained"
+COLUMNS: Mapping[str, Callable[[Left], float | None]] = {
+    "its rows": lambda left: left.forget,
+    "earlier rows": mean_earlier,
+    "earlier, worst": worst_earlier,
+    "retain": lambda left: left.retain,
+    "test": lambda left: left.test,
+    "seconds": lambda left: left.seconds,
+}
+WIDTH, HEIGHT = 440.0, 280.0
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Requests in order, and how the target is trained."""
+
+    words: str
+    train: Rows
+    requests: tuple[Request, ...]
+    blank: Callable[[int], Model]
+    recipe: Recipe
+
+    def target(self, seed: int) -> Model:
+        """Return the target of a seed."""
+        return fit(self.blank(seed), self.train, self.recipe.model_copy(update={"seed": seed}), job=Job(seed=seed))
+
+
+def digits(count: int) -> Stream:
+    """Return `count` classes of digits one after another, and a small vision transformer."""
+    found = Digits(forget="class=3", holdout=0).run()
+    train, test = (Rows((*found[a], *found[b])) for a, b in (("forget", "retain"), ("test", "test_forget")))
+    order = [3, 8, 5, 1, 9, 0, 6, 2][:count]
+    return Stream(
+        f"Digits: the classes {', '.join(map(str, order))} in turn.",
+        train,
+        tuple(requests_of(train, test, [str(one) for one in order], lambda row: str(row["label"]))),
+        lambda seed: vision_model("vit", images=IMAGES, classes=10, seed=seed, patch=4, width=32, depth=4),
+        Recipe(epochs=15, lr=4e-3, batch_size=64),
+    )
+
+
+def omniglot(data: Path, count: int) -> Stream:
+    """Return requests over Omniglot and an MLP of three further layers: up to 4 are alphabets, more are one character each."""
+    found = Omniglot(data=str(data), forget="alphabet=1").run()
+    train, test = (Rows((*found[a], *found[b])) for a, b in (("forget", "retain"), ("test", "test_forget")))
+    characters = 1 + max(int(row["label"]) for row in train)
+
+    def of(row: Row) -> str:
+        return str(row.group) if count <= 4 else f"character-{row['label']}"
+
+    names = [f"alphabet-{i}" for i in range(1, count + 1)]
+    if count > 4:
+        names = [f"character-{i * characters // count}" for i in range(count)]
+    return Stream(
+        f"Omniglot: {count} {'alphabets' if count <= 4 else 'characters'} in turn, of {characters} characters.",
+        train,
+        tuple(requests_of(train, test, names, of)),
+        lambda seed: vision_model(
+            "mlp",
+            images=Images(shape=(1, 21, 21), mean=(0.1,), std=(0.25,)),
+            classes=characters,
+            seed=seed,
+            width=256,
+            depth=3,
+        ),
+        Recipe(epochs=60, lr=2e-3, batch_size=64),
+    )
+
+
+def run(stream: Stream, methods: Sequence[str], given: argparse.Namespace) -> dict[str, list[list[Left]]]:
+    """Return what each model knows after each request, by name and seed; every finished way through the stream is kept."""
+    found: dict[str, list[list[Left]]] = {}
+    for seed in range(given.seeds):
+        target: Model | None = None
+        for name in ("target", RETRAINED, *methods):
+            kept = given.out / f"{name}-{seed}.json"
+            if not kept.exists():
+                target = target or stream.target(seed)
+                if name == "target":
+                    lefts = [measure(target, request) for request in stream.requests]
+                elif name == RETRAINED:
+                    lefts = follow(target, stream.requests, by_training_again(stream.recipe, 100 + seed))
+                else:
+                    unit = find("method", name).create()
+                    lefts = follow(target, stream.requests, by_method(unit, seed=seed, few=given.few))
+                fresh = kept.with_suffix(".new")
+                fresh.write_bytes(canonical_json([asdict(left) for left in lefts]))
+                fresh.rename(kept)
+                print(f"{name} seed {seed} done", flush=True)
+            found.setdefault(name, []).append([Left(**one) for one in json.loads(kept.read_text())])
+    return found
+
+
+def table(stream: Stream, found: Mapping[str, Sequence[Sequence[Left]]]) -> list[list[str]]:
+    """Return rows of text: mean and range over seeds, a line a request and model."""
+    rows = [["request", "model", *COLUMNS]]
+    for i, request in enumerate(stream.requests):
+        for name, seeds in found.items():
+            cells = []
+            for column, value in COLUMNS.items():
+                values = [value(lefts[i]) for lefts in seeds]
+                none = None in values or (column == "seconds" and name == "target")
+                cells.append("-" if none else cell(values))
+            rows.append([request.name, name, *cells])
+    return rows
+
+
+def figure(stream: Stream, found: Mapping[str, Sequence[Sequence[Left]]]) -> str:
+    """Return three curves over the requests side by side, means over seeds, with the page's own style."""
+    series = {"target": "target", RETRAINED: "control"}
+    series |= {name: f"s{i}" for i, name in enumerate(name for name in found if name not in series)}
+    panels = {
+        "accuracy on the request's rows": COLUMNS["its rows"],
+        "mean accuracy on earlier requests' rows": mean_earlier,
+        "accuracy on test rows that stay": COLUMNS["test"],
+    }
+    parts = []
+    for place, (words, value) in enumerate(panels.items()):
+        lines = []
+        for name, seeds in found.items():
+            points = []
+            for i in range(len(stream.requests)):
+                known = [y for y in (value(lefts[i]) for lefts in seeds) if y is not None]
+                points += [(float(i + 1), fmean(known))] if known else []
+            if points:
+                lines.append(Line(label=name, series=series[name], points=tuple(points)))
+        drawn = curve(lines, title=words, desc=words, x_label="requests so far", y_label=words)
+        parts.append(Markup('<g transform="translate({} 0)">{}</g>').format(place * WIDTH, drawn))
+    for i, (name, kind) in enumerate(series.items()):
+        x = 46 + i * (3 * WIDTH - 60) / len(series)
+        parts += [marker(x, HEIGHT + 12, kind), text(x + 10, HEIGHT + 16, name)]
+    style = files("expunge.report").joinpath("templates/style.css").read_text()
+    own = f"svg svg.figure {{ width: {WIDTH}px; height: {HEIGHT}px; }} :root {{ background: var(--card); }}"
+    parts.insert(0, Markup("<style>{}{}</style>").format(Markup(style), Markup(own)))
+    drawn = svg(3 * WIDTH, HEIGHT + 30, parts, title=stream.words, desc="Means over seeds.")
+    return str(drawn).replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
+
+
+def main() -> None:
+    """Run the stream under every seed, print its table and write both."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--data", type=Path, help="Omniglot's zip or its folder; without it, digits")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--methods", default=METHODS)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument(
+        "--requests", type=int, default=4, help="digits: up to 8 classes; Omniglot: up to 4 alphabets, or characters"
+    )
+    parser.add_argument("--few", type=int, default=0, help="retain rows a class that methods get; 0 for all")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    given.out.mkdir(parents=True, exist_ok=True)
+    stream = digits(given.requests) if given.data is None else omniglot(given.data, given.requests)
+    found = run(stream, given.methods.split(","), given)
+    rows = table(stream, found)
+    kept = f"{given.few} retain rows a class" if given.few else "all retain rows"
+    sizes = ", ".join(f"{one.name} {len(one.forget)}" for one in stream.requests)
+    last = stream.requests[-1]
+    notes = [
+        f"{stream.words} Methods get {kept}; {given.seeds} seeds, mean and range. Training rows {len(stream.train)}; forget rows {sizes}.",
+        f"After the last request {len(last.retain)} retain rows and {len(last.test)} test rows are left.",
+    ]
+    write_table(rows, given.out / "stream.md", "Requests one after another", notes)
+    (given.out / "stream.svg").write_text(figure(stream, found), encoding="utf-8")
+    print((given.out / "stream.md").read_text())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,219 @@
+"""Attribution of outputs to training rows: datamodels by subset regression, TRAK, and influence, as changes of logits."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from expunge.contract.job import Job
+from expunge.contract.model import Batch, Model
+from expunge.contract.weights import weights_digest
+from expunge.engine.descend import Descent, Step, descend
+from expunge.engine.fit import fit, starting
+from expunge.engine.fit_many import fit_many, trains_together
+from expunge.engine.gradients import trainable
+from expunge.engine.influence import Solver, measured, removal
+from expunge.engine.per_example import gradient_products
+from expunge.facts.errors import InputError
+from expunge.facts.recipe import Recipe
+from expunge.facts.rows import Rows
+
+Numbers = NDArray[np.float64]
+PENALTIES = tuple(float(value) for value in 10.0 ** np.arange(-2, 4.5, 0.5))
+HELD_OUT = 5
+"""One model in so many is held out for the correlation."""
+LEAST_MODELS = 10
+
+
+@dataclass(frozen=True)
+class Datamodel:
+    """A linear model of outputs in what was trained on: output = constant + sum of beta over the rows that are in.
+
+    `beta` is (rows predicted, outputs, rows attributed); `correlation` of predicted with found outputs over held-out models, mean over
+    outputs; `penalty` the ridge's.
+    """
+
+    beta: Numbers
+    correlation: float
+    penalty: float
+
+    def without(self, columns: Sequence[int]) -> Numbers:
+        """Return how outputs change when the given attributed rows leave, (rows predicted, outputs)."""
+        return np.asarray(-self.beta[..., list(columns)].sum(-1), np.float64)
+
+
+def fit_datamodel(masks: NDArray[np.bool_], outputs: Numbers, *, own: Sequence[int | None]) -> Datamodel:
+    """Regress outputs, (models, rows, outputs), on masks of what each model was trained on, (models, attributed).
+
+    What a row does to its own output is far larger than what others do: it (column `own[i]` of row i) is fitted first by least squares
+    alone, and ridge regression on all columns takes the rest. One penalty for all, by exact leaving one out.
+
+    Source: Ilyas et al. 2022; Georgiev et al. 2024 (P115). Differs: they take the lasso, for tens of thousands of models.
+    """
+    if len(masks) < LEAST_MODELS or len(masks) != len(outputs):
+        raise InputError(f"{len(masks)} subsets with {len(outputs)} outputs; a datamodel needs {LEAST_MODELS} of both")
+    held = np.arange(len(masks)) % HELD_OUT == 0
+    part, _ = _regress(masks[~held], outputs[~held], own)
+    guess = np.einsum("ma,roa->mro", masks[held] - masks[~held].mean(0), part)
+    beta, penalty = _regress(masks, outputs, own)
+    return Datamodel(beta, _correlation(guess, outputs[held]), penalty)
+
+
+def _regress(masks: NDArray[np.bool_], outputs: Numbers, own: Sequence[int | None]) -> tuple[Numbers, float]:
+    """Return beta, (rows, outputs, attributed), and the penalty."""
+    x = masks - masks.mean(0)
+    left = (outputs - outputs.mean(0)).copy()
+    first = np.zeros((*outputs.shape[1:], masks.shape[1]))
+    for row, column in enumerate(own):
+        if column is not None and x[:, column].any():
+            first[row, :, column] = x[:, column] @ left[:, row] / (x[:, column] @ x[:, column])
+            left[:, row] -= np.outer(x[:, column], first[row, :, column])
+    flat = left.reshape(len(x), -1)
+    u, s, vt = np.linalg.svd(x, full_matrices=False)
+    turned = u.T @ flat
+    errors = []
+    for penalty in PENALTIES:
+        shrunk = s**2 / (s**2 + penalty)
+        leverage = (u**2 * shrunk).sum(1) + 1 / len(x)
+        errors.append(float((((flat - u @ (shrunk[:, None] * turned)) / (1 - leverage)[:, None]) ** 2).sum()))
+    penalty = PENALTIES[int(np.argmin(errors))]
+    ridge = vt.T @ ((s / (s**2 + penalty))[:, None] * turned)
+    return first + ridge.T.reshape(first.shape), penalty
+
+
+def _correlation(guess: Numbers, found: Numbers) -> float:
+    """Return the mean over outputs of the correlation over models; an output that never varies does not count."""
+    one, two = (values.reshape(len(values), -1) - values.reshape(len(values), -1).mean(0) for values in (guess, found))
+    scale = np.sqrt((one**2).sum(0) * (two**2).sum(0))
+    varied = scale > 1e-12
+    return float(((one * two).sum(0)[varied] / scale[varied]).mean()) if varied.any() else 0.0
+
+
+def draw_masks(rows: int, models: int, share: float, seed: int) -> NDArray[np.bool_]:
+    """Return which rows each model is trained on, (models, rows): each row by a coin of `share`."""
+    return np.asarray(np.random.default_rng(seed).random((models, rows)) < share)
+
+
+def centred(logits: Tensor) -> Tensor:
+    """Return logits less their mean over classes, which no probability depends on."""
+    return logits - logits.mean(-1, keepdim=True)
+
+
+def subset_logits(
+    model: Model, rows: Rows, *, models: int, share: float, recipe: Recipe, job: Job
+) -> tuple[NDArray[np.bool_], Numbers]:
+    """Train models on random subsets of `rows`; return which rows each saw, (models, rows), and centred logits, (models, rows, classes).
+
+    They depend on no target: `job.cache` keeps the logits, so that targets of one recipe and requests of the same rows share them.
+    """
+    masks = draw_masks(len(rows), models, share, job.seed)
+    if not masks.any(1).all():
+        raise InputError("a subset is empty", do="raise share, or give more rows")
+    start = weights_digest(starting(model, job.seed, job).module)
+    facts = (rows.digest(), recipe.model_dump_json(), start, str(models), str(share), str(job.seed))
+    key = "subset-logits-" + hashlib.sha256("/".join(facts).encode()).hexdigest()
+    kept = job.cache.get(key)
+    job.notes["models_trained"] = 0 if kept else models
+    job.notes["rows_trained_on"] = 0 if kept else int(masks.sum()) * recipe.epochs
+    if kept:
+        return masks, np.load(io.BytesIO(kept), allow_pickle=False)
+    seeds = [job.seed * models + i + 1 for i in range(models)]
+    recipes = [recipe.model_copy(update={"seed": seed}) for seed in seeds]
+    subsets = [rows.take(np.flatnonzero(mask).tolist()) for mask in masks]
+    trained = [starting(model, seed, job) for seed in seeds]
+    if trains_together(model) and recipe.precision == "float32":
+        fit_many(trained, subsets, recipes, job=job)
+    else:
+        for one, subset, own in zip(trained, subsets, recipes, strict=True):
+            fit(one, subset, own, job=job, label="training on a subset")
+    batch = model.pack(rows)
+    with torch.no_grad():
+        outputs = torch.stack([centred(one.logits(batch)) for one in trained]).double().cpu().numpy()
+    written = io.BytesIO()
+    np.save(written, outputs)
+    job.cache.put(key, written.getvalue())
+    return masks, outputs
+
+
+class _Logits(nn.Module):
+    """A model's logits as a function of its parameters."""
+
+    def __init__(self, model: Model, rows: Rows) -> None:
+        super().__init__()
+        self.model, self.module, self.batch = model, model.module, model.pack(rows)
+
+    def forward(self) -> Tensor:
+        """Return (rows, classes)."""
+        return self.model.logits(self.batch)
+
+
+def along(model: Model, rows: Rows, step: Mapping[str, Tensor]) -> Tensor:
+    """Return how the logits of rows change along a small step of the weights, to first order, (rows, classes)."""
+    single = _Logits(model, rows)
+    at = {f"module.{name}": dict(model.module.named_parameters())[name].detach() for name in step}
+    way = {f"module.{name}": value for name, value in step.items()}
+
+    def logits(values: dict[str, Tensor]) -> Tensor:
+        found: Tensor = torch.func.functional_call(single, values, ())
+        return found
+
+    change: Tensor = torch.func.jvp(logits, (at,), (way,))[1]
+    return centred(change.detach())
+
+
+def margins(model: Model, batch: Batch) -> Tensor:
+    """Return the log odds of each row's label, (size,): log p / (1 - p)."""
+    logits = model.logits(batch)
+    right = logits.gather(-1, batch.targets[:, None])
+    others = logits.scatter(-1, batch.targets[:, None], -torch.inf)
+    return right[:, 0] - others.logsumexp(-1)
+
+
+def trak_step(
+    model: Model, forget: Rows, retain: Rows, *, projections: int, damping: float, job: Job
+) -> dict[str, Tensor]:
+    """Return TRAK's step of the weights when the forget rows leave, by name.
+
+    Rows' gradients of margins are projected on random directions, phi = P grad; the model is taken as a logistic regression on phi:
+    step = -P^T (Phi^T Phi + damping)^-1 sum over forget of (1 - p) phi, damping a share of the mean eigenvalue.
+
+    Source: Park et al. 2023. Differs: the target alone, where they average over models trained on subsets.
+    """
+    rows = Rows((*forget, *retain))
+    named = trainable(model.module)
+    scale = projections**-0.5
+    directions = {
+        name: scale * torch.randn((projections, *p.shape), generator=job.generator).to(p) for name, p in named.items()
+    }
+    phi = gradient_products(measured(model, lambda batch: margins(model, batch)), rows, directions, job=job).double()
+    with torch.no_grad():
+        wrong = torch.sigmoid(-margins(model, model.pack(forget))).double().cpu()
+    gram = phi.T @ phi
+    gram += damping * gram.diagonal().mean() * torch.eye(projections, dtype=gram.dtype)
+    weights = -torch.linalg.solve(gram, phi[: len(forget)].T @ wrong)
+    return {name: torch.tensordot(weights.to(value), value, 1) for name, value in directions.items()}
+
+
+def influence_step(model: Model, forget: Rows, retain: Rows, *, job: Job) -> dict[str, Tensor]:
+    """Return the step of the weights when the forget rows leave, by influence on EK-FAC's curvature of the retain rows."""
+    return removal(model, forget, retain, job=job, solver=Solver(kind="ekfac"))
+
+
+def match_logits(
+    model: Model, wanted: Mapping[str, Tensor], forget: Rows, retain: Rows, *, descent: Descent, job: Job
+) -> None:
+    """Fine-tune in place so that rows' logits, less their mean, are the wanted ones (by row id): mean over rows of the squared distance."""
+
+    def loss(step: Step) -> Tensor:
+        aim = torch.stack([wanted[row.id] for row in (*step.forget, *step.retain)]).to(model.device)
+        distances = (centred(model.logits(step.joint)) - centred(aim)).square().sum(-1)
+        return distances.sum() / max(1, step.forget_count + step.retain_count)
+
+    descend(model, job, descent, loss, forget=forget, retain=retain, label="matching")

@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+from digit_concepts import NAMES, attributes, with_concepts
+from digits_class import Accuracies, accuracy, digits_class, retrained
+from tiny_problems import Tiny, mean_over_rows, nll, plain
+
+from expunge.contract.apply import unlearn
+from expunge.contract.job import Job
+from expunge.contract.model import Model
+from expunge.engine.concept_bottleneck import Bottleneck, fit_bottleneck, ranked
+from expunge.engine.concepts import concepts_of
+from expunge.engine.penultimate import body_features, labels_of
+from expunge.facts.errors import InputError
+from expunge.facts.rows import Row, Rows
+from expunge.methods.concept_poisoning import ConceptPoisoning
+from expunge.testbeds.problem import Problem
+
+FORGOTTEN = 3
+PARTNER = 9
+NEIGHBOURS, OTHERS = (2, 5, 6, 7, 9), (0, 1, 4, 8)
+"""Classes whose attribution overlaps the threes' by .17 to .27, and by 0 to .03."""
+
+
+def planted(clouds: Tiny, partner: int) -> tuple[Rows, Rows]:
+    """Rows with three concepts: one that the forget class shares with `partner` alone, and two of the other classes."""
+    left = [label for label in range(1, 6) if label != partner]
+    groups = ({0, partner}, set(left[:2]), set(left[2:]))
+
+    def named(row: Row) -> Row:
+        return row.replace(concepts=[int(row["label"] in group) for group in groups])
+
+    return Rows(tuple(map(named, clouds.forget))), Rows(tuple(map(named, clouds.retain)))
+
+
+@pytest.mark.parametrize("partner", [1, 3, 5])
+def test_the_partner_is_the_class_with_the_same_concepts_not_the_nearest(clouds: Tiny, partner: int) -> None:
+    """Cloud 0 lies between 1 and 5 and opposite 3. Fails if: sharing is not read from attributions, or the least is taken."""
+    forget, retain = planted(clouds, partner)
+    job = Job()
+    assert ConceptPoisoning().partners(clouds.target, forget, retain, job) == {0: partner}
+    assert job.notes["top_concepts"]["0"][0] == 0
+
+
+def test_without_given_concepts_a_partner_is_found_among_retained_classes(clouds: Tiny) -> None:
+    """Fails if: a class that is itself to be forgotten is taken, or a row its own label where every class has some to forget."""
+    found = ConceptPoisoning().partners(clouds.target, clouds.forget, clouds.retain, Job())
+    assert set(found) == {0}
+    assert found[0] in range(1, 6)
+    two = Rows((*clouds.forget, *(row for row in clouds.retain if row["label"] == 1)))
+    rest = Rows(tuple(row for row in clouds.retain if row["label"] != 1))
+    found = ConceptPoisoning().partners(clouds.target, two, rest, Job())
+    assert set(found) == {0, 1}
+    assert set(found.values()) <= {2, 3, 4, 5}
+    some = Rows(tuple(row for row in clouds.retain if int(row.id.partition("/")[2]) < 15))
+    others = Rows((*clouds.forget, *(row for row in clouds.retain if int(row.id.partition("/")[2]) >= 15)))
+    found = ConceptPoisoning().partners(clouds.target, some, others, Job())
+    assert all(label != partner for label, partner in found.items())
+    with pytest.raises(InputError):
+        ConceptPoisoning().partners(clouds.target, *planted_alone(clouds), Job())
+
+
+def planted_alone(clouds: Tiny) -> tuple[Rows, Rows]:
+    """Three classes to forget, of which one alone is retained: it has no other label to take."""
+    own = [row for row in clouds.retain if row["label"] == 1]
+    forget = Rows((*clouds.forget, *own[:10], *(row for row in clouds.retain if row["label"] == 2)))
+    return forget, Rows(tuple(own[10:]))
+
+
+@pytest.mark.parametrize("labels", ["targeted", "random"])
+def test_loss_is_of_poisoned_labels_and_of_retain_rows_by_their_weight(
+    clouds: Tiny, monkeypatch: pytest.MonkeyPatch, labels: str
+) -> None:
+    """Fails if: forget rows keep their labels, labels go to other rows, or the weight is on the wrong side."""
+    method = ConceptPoisoning(labels=labels, retain_weight=0.3)
+    seen = clouds.spied(method, monkeypatch)
+    if labels == "targeted":
+        wanted = dict.fromkeys(
+            clouds.forget.ids, method.partners(clouds.target, clouds.forget, clouds.retain, Job())[0]
+        )
+    else:
+        drawn = clouds.target.relabel(clouds.target.pack(clouds.forget), Job().generator).targets.tolist()
+        wanted = dict(zip(clouds.forget.ids, drawn, strict=True))
+        assert len(set(drawn)) == 5
+    push = [
+        nll((logits, torch.tensor([wanted[row.id]])))
+        for row, (logits, _) in zip(seen.step.forget, plain(seen.moved, seen.step.forget), strict=True)
+    ]
+    keep = [nll(one) for one in plain(seen.moved, seen.step.retain)]
+    assert seen.loss == pytest.approx(mean_over_rows(push) + 0.3 * mean_over_rows(keep), rel=1e-4)
+
+
+def test_attributes_of_digits() -> None:
+    """A ring has one hole, an eight two, a bar none. Fails if: the concepts of the claim below are not what they are called."""
+    ring, eight, bar = (np.zeros((8, 8)) for _ in range(3))
+    ring[1:7, 1:7], ring[3:5, 3:5] = 1, 0
+    eight[:7, 2:6], eight[1:3, 3:5], eight[4:6, 3:5] = 1, 0, 0
+    bar[:, 6] = 1
+    found = [dict(zip(NAMES, attributes(image), strict=True)) for image in (ring, eight, bar)]
+    assert [(one["hole"], one["two holes"]) for one in found] == [(1, 0), (1, 1), (0, 0)]
+    assert (found[2]["right-heavy"], found[2]["stroke down"], found[2]["wide"]) == (1, 1, 0)
+
+
+@cache
+def digits() -> tuple[Problem, Bottleneck]:
+    """The threes are to go; concepts are attributes of pixels, and the bottleneck is of the target."""
+    problem = digits_class()
+    problem = replace(problem, splits=with_concepts(problem.splits))
+    rows = Rows((*problem.splits.rows["forget"], *problem.splits.rows["retain"]))
+    features = body_features(problem.target, rows, job=Job())
+    concepts = concepts_of(rows, features, count=2, seed=0)
+    return problem, fit_bottleneck(features, labels_of(rows), concepts, sparsity=1e-3)
+
+
+def top_mass(model: Model) -> float:
+    """What the three top concepts of the threes add to p(3) over the forget rows, read by the target's bottleneck."""
+    problem, bottleneck = digits()
+    forget = problem.splits.rows["forget"]
+    own, labels = body_features(problem.target, forget, job=Job()), labels_of(forget)
+    top = ranked(bottleneck.mass(own, labels, FORGOTTEN))[:3]
+    return float(bottleneck.mass(body_features(model, forget, job=Job()), labels, FORGOTTEN)[top].sum())
+
+
+def of_classes(model: Model, classes: tuple[int, ...]) -> float:
+    """Accuracy on test rows of some classes, in percent."""
+    problem, _ = digits()
+    return accuracy(model, Rows(tuple(row for row in problem.splits.rows["test"] if row["label"] in classes)))
+
+
+def test_claim_a_class_of_digits_goes_and_its_top_concepts_lose_attribution() -> None:
+    """Measured, 3 seeds: forget 0, retain 98.7, test 97.5 (retrained 0, 100, 98.2), gap .33 to 1.02; do nothing 33.5.
+
+    The threes' top concepts (right-heavy, open on the left above, open on the right above) add .86 to p(3) in the target, .00 to .01
+    after, .01 to .29 in retrained models. Nines share most with threes.
+    Fails if: forget rows keep their labels, or retain rows are left out.
+    """
+    problem, _ = digits()
+    truth, nothing = retrained(problem), Accuracies.of(problem.target, problem)
+    assert nothing.gap(truth) > 30
+    assert top_mass(problem.target) > 0.6
+    assert max(map(top_mass, problem.retrained)) < 0.5
+    for seed in range(3):
+        model, facts = unlearn(ConceptPoisoning(), problem.target, problem.splits, job=Job(seed=seed))
+        after = Accuracies.of(model, problem)
+        assert facts.notes["concept_partners"] == {"3": PARTNER}
+        assert after.forget <= 3
+        assert after.holdout <= 5
+        assert after.retain >= 97
+        assert after.gap(truth) <= 2.5
+        assert top_mass(model) < 0.15
+
+
+def test_claim_of_blind_random_labels_does_not_hold_as_stated() -> None:
+    """The paper: blind random labels hurt the classes that share concepts more than targeted ones do.
+
+    Measured, test accuracy of the five classes that share most with the threes and of the four that share least, 3 seeds: targeted 97.6 and 97.4, random labels 98.5 and 96.9, random labels without retain rows 73.9 and 75.0. It is the retain
+    rows that keep a neighbour, not the choice of label. Fails if: that is no longer so.
+    """
+    problem, _ = digits()
+
+    def after(seed: int, **settings: object) -> Model:
+        return unlearn(ConceptPoisoning(**settings), problem.target, problem.splits, job=Job(seed=seed))[0]  # type: ignore[arg-type]
+
+    found = {
+        name: np.mean(
+            [[of_classes(after(seed, **given), part) for part in (NEIGHBOURS, OTHERS)] for seed in range(3)], 0
+        )
+        for name, given in {
+            "targeted": {},
+            "random": {"labels": "random"},
+            "blind": {"labels": "random", "retain_weight": 0.0},
+        }.items()
+    }
+    assert abs(found["targeted"][0] - found["random"][0]) <= 4
+    assert min(*found["targeted"], *found["random"]) >= 93
+    assert max(found["blind"]) <= 90

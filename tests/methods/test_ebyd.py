@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from poisoned_class import after, measured, poisoned
+from tiny_problems import Tiny
+
+from expunge.contract.apply import unlearn
+from expunge.contract.job import Job
+from expunge.contract.splits import Splits
+from expunge.contract.weights import weights_digest
+from expunge.engine.descend import Descent, one_pass
+from expunge.engine.triggers import Trigger
+from expunge.facts.rows import Rows
+from expunge.methods import ebyd
+from expunge.methods.ebyd import EBYD
+
+
+def test_loss_is_of_the_rows_and_of_the_rows_with_the_trigger(clouds: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By hand with a trigger that sets feature 0 to 2. Fails if the weight is lost, the trigger's rows bear its class, or it is not put in."""
+    seen: list[tuple[float, float]] = []
+    trigger = Trigger(mask=torch.tensor([1.0, 0.0]), pattern=torch.tensor([2.0, 5.0]), success=1.0)
+
+    def spy(model: Any, job: Job, descent: Descent, loss: Any, *, retain: Rows, label: str) -> None:
+        step = next(one_pass(model, job, 8, 0, forget=Rows(()), retain=retain))
+        with torch.no_grad():
+            x = step.retain_batch.inputs["x"]
+            moved = torch.stack([torch.full_like(x[:, 0], 2.0), x[:, 1]], 1)
+            logs = [torch.log_softmax(model.module(each), -1) for each in (x, moved)]
+            own = [-float(each.gather(1, step.retain_batch.targets[:, None]).mean()) for each in logs]
+            seen.append((float(loss(step)), own[0] + 0.3 * own[1]))
+
+    monkeypatch.setattr(ebyd, "descend", spy)
+    monkeypatch.setattr(EBYD, "found", lambda *_: (0, trigger))
+    monkeypatch.setattr(ebyd, "seen_past", lambda model, rows, *_: (rows, 0))
+    EBYD(trigger_weight=0.3).run(clouds.target.copy(), clouds.splits.restricted(("retain",)), Job())
+    assert len(seen) == 1
+    assert seen[0][0] == pytest.approx(seen[0][1], rel=1e-4)
+
+
+def test_rows_that_bear_the_trigger_are_taught_their_own_label(clouds: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trained on as they are they teach the backdoor again. Fails if the rows go into the descent as given."""
+    taught: list[Rows] = []
+    changed = Rows(tuple(row.replace(label=1) for row in clouds.retain))
+    monkeypatch.setattr(ebyd, "descend", lambda *_, retain, **__: taught.append(retain))
+    monkeypatch.setattr(ebyd, "seen_past", lambda *_: (changed, len(changed)))
+    job = Job()
+    EBYD(clean_rows=20, inversion_steps=5).run(clouds.target.copy(), clouds.splits.restricted(("retain",)), job)
+    assert taught == [changed]
+    assert job.notes["relabelled_rows"] == len(clouds.retain)
+
+
+def test_no_known_poison_is_read(clouds: Tiny) -> None:
+    """Fails if forget rows reach the weights: removal is without knowing the trigger, its class or a poisoned row."""
+    method = EBYD(clean_rows=20, inversion_steps=20)
+    digests = set()
+    for forget in (clouds.forget, clouds.forget[:1]):
+        model, facts = unlearn(method, clouds.target, Splits.of(forget=forget, retain=clouds.retain), job=Job())
+        digests.add(weights_digest(model.module))
+        assert set(facts.reads) == {"retain"}
+    assert len(digests) == 1
+
+
+def test_an_unknown_way_to_detect_is_refused() -> None:
+    with pytest.raises(ValueError, match="detect must be inversion or exposure"):
+        EBYD(detect="guess")
+
+
+def test_claim_the_backdoor_is_found_and_removed_where_retraining_without_the_known_rows_leaves_it() -> None:
+    """The bar: corrected accuracy of at least 85 at a clean loss of at most 2 points, seed 0 of 3 (the others below). Settings are the
+    defaults, chosen on seeds 900 to 902. Fails if the class is not 0, or rows that bear the trigger are left as they are.
+    """
+    of = poisoned(0)
+    before = measured(of.target, of)
+    assert before["success"] > 90
+    found, notes = after(EBYD(), of)
+    assert notes["backdoor_class"] == 0
+    assert notes["stands_out"] > 2
+    assert notes["relabelled_rows"] >= 40
+    assert found["corrected"] >= 85
+    assert found["success"] < 8
+    assert before["clean"] - found["clean"] <= 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2])
+def test_claim_on_the_other_seeds(seed: int) -> None:
+    """As above on seeds 1 and 2."""
+    of = poisoned(seed)
+    before = measured(of.target, of)
+    found, notes = after(EBYD(), of)
+    assert notes["backdoor_class"] == 0
+    assert found["corrected"] >= 85
+    assert found["success"] < 8
+    assert before["clean"] - found["clean"] <= 2

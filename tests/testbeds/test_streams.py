@@ -1,0 +1,187 @@
+"""Requests one after another, and the command that follows them: their rows, what is measured, the table and the figure."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import re
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from expunge.contract.model import Model
+from expunge.engine.fit import fit
+from expunge.facts.recipe import Recipe
+from expunge.facts.rows import Row, Rows
+from expunge.methods.random_label import RandomLabel
+from expunge.modalities.array_tasks import Classification
+from expunge.modalities.tabular import Features, tabular_model
+from expunge.sources.omniglot import Omniglot
+from expunge.testbeds.streams import Left, Request, accuracy, by_method, by_training_again, follow, requests_of
+
+ROOT = Path(__file__).resolve().parents[2]
+OMNIGLOT = ROOT.parent / "shared" / "data" / "omniglot"
+
+
+def bench() -> Any:
+    spec = importlib.util.spec_from_file_location("stream_bench", ROOT / "bench" / "stream.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["stream_bench"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def row(name: str, label: int, *, at: int | None = None) -> Row:
+    """A row whose features are the corner of its label, or of another."""
+    return Row(id=name, fields={"features": np.eye(4)[label if at is None else at].tolist(), "label": label})
+
+
+TRAIN = [row(f"{label}-{i}", label) for label in range(4) for i in range(3)]
+TEST = [row(f"test-{label}", label) for label in range(4)]
+
+
+def label_of(one: Row) -> str:
+    return str(one["label"])
+
+
+def stream() -> list[Request]:
+    return requests_of(TRAIN, TEST, ["2", "0"], label_of)
+
+
+def blank(seed: int = 0) -> Any:
+    torch.set_num_threads(1)
+    return tabular_model("mlp", features=Features(width=4), task=Classification(classes=4), seed=seed, width=16)
+
+
+def test_what_is_kept_shrinks_and_what_went_is_asked_again() -> None:
+    """Fails if: an earlier request's rows are still retained or tested, or the first request's rows are not asked at the second."""
+    first, second = stream()
+    assert first.forget.ids == ("2-0", "2-1", "2-2")
+    assert first.earlier == ()
+    assert len(first.retain) == 9
+    assert first.test.ids == ("test-0", "test-1", "test-3")
+    assert second.forget.ids == ("0-0", "0-1", "0-2")
+    assert [rows.ids for rows in second.earlier] == [first.forget.ids]
+    assert {one["label"] for one in second.retain} == {1, 3}
+    assert second.test.ids == ("test-1", "test-3")
+
+
+def test_each_request_begins_where_the_last_ended() -> None:
+    """Fails if: every request begins at the target, or accuracy is taken before the removal. Labels are read off the corner: each
+    pass turns one class's logit down for good."""
+    target = fit(blank(), Rows(tuple(TRAIN)), Recipe(epochs=60, lr=2e-2, batch_size=6), job=_job())
+    started: list[float] = []
+
+    def forget(model: Model, request: Request) -> tuple[Model, dict[str, Any]]:
+        started.append(float(model.module.head.bias.detach().sum()))  # type: ignore[union-attr, operator]
+        after = model.copy()
+        with torch.no_grad():
+            after.module.head.bias[int(request.name)] -= 1000.0  # type: ignore[union-attr, index]
+        return after, {"name": request.name}
+
+    assert accuracy(target, Rows(tuple(TRAIN))) == 1.0
+    first, second = follow(target, stream(), forget)
+    assert started[1] == pytest.approx(started[0] - 1000.0, abs=0.01)
+    assert (first.forget, first.earlier, first.retain, first.test) == (0.0, (), 1.0, 1.0)
+    assert (second.forget, second.earlier, second.retain, second.test) == (0.0, (0.0,), 1.0, 1.0)
+    assert second.notes == {"name": "0"}
+
+
+def _job() -> Any:
+    from expunge.contract.job import Job
+
+    return Job(seed=0)
+
+
+def test_a_method_gets_few_rows_and_training_again_gets_all_that_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails if: the yardstick sees forgotten rows or starts from the target, or a method sees more rows than it may."""
+    _, second = stream()
+    again, _ = by_training_again(Recipe(epochs=60, lr=2e-2, batch_size=6), 3)(blank(), second)
+    plain = fit(blank(3), second.retain, Recipe(epochs=60, lr=2e-2, batch_size=6, seed=3), job=_job())
+    for mine, theirs in zip(again.module.parameters(), plain.module.parameters(), strict=True):
+        assert torch.equal(mine, theirs)
+    seen: list[int] = []
+    real = RandomLabel.run
+
+    def spy(self: RandomLabel, model: Model, splits: Any, job: Any) -> Model:
+        seen.append(len(splits.retain))
+        return real(self, model, splits, job)
+
+    monkeypatch.setattr(RandomLabel, "run", spy)
+    for few in (0, 2):
+        by_method(RandomLabel(), few=few)(blank(), second)
+    assert seen == [6, 4]
+
+
+def test_requests_over_alphabets_are_what_the_source_gives_with_earlier() -> None:
+    """Fails if: the command's stream and `forget` with `earlier` of the source part ways."""
+    if not OMNIGLOT.is_dir():
+        pytest.skip("Omniglot is not here")
+    third = bench().omniglot(OMNIGLOT, 3).requests[2]
+    found = Omniglot(data=str(OMNIGLOT), forget="alphabet=3", earlier="1,2").run()
+    assert set(third.forget.ids) == set(found["forget"].ids)
+    assert set(third.retain.ids) == set(found["retain"].ids)
+    assert set(third.test.ids) == set(found["test"].ids)
+    assert {one for rows in third.earlier for one in rows.ids} == set(found["forget/earlier"].ids)
+
+
+@pytest.fixture
+def known() -> tuple[Any, Any, dict[str, list[list[Left]]]]:
+    """The command with what two models know after two requests, by hand."""
+    module = bench()
+    first = Left(forget=0.0, earlier=(), retain=1.0, test=0.8, seconds=2.0, notes={})
+    second = replace(first, forget=0.1, earlier=(0.2, 0.6), test=0.5, seconds=4.0)
+    other = replace(second, forget=0.3, earlier=(0.0, 0.0))
+    own = module.Stream("Two requests.", Rows(tuple(TRAIN)), tuple(stream()), blank, Recipe())
+    return module, own, {"target": [[first, second]], "ascent": [[first, second], [first, other]]}
+
+
+def test_the_table_has_means_ranges_and_the_worst_that_came_back(known: Any) -> None:
+    """Fails if: a first request has earlier rows, the worst is the least, or a target's seconds are shown."""
+    module, own, found = known
+    head, *rows = module.table(own, found)
+    lines = {(line[0], line[1]): dict(zip(head, line, strict=True)) for line in rows}
+    assert lines["2", "ascent"]["earlier rows"] == "-"
+    assert lines["0", "target"]["seconds"] == "-"
+    after = lines["0", "ascent"]
+    assert after["its rows"] == "0.2 [0.1, 0.3]"
+    assert after["earlier rows"] == "0.2 [0, 0.4]"
+    assert after["earlier, worst"] == "0.3 [0, 0.6]"
+
+
+def test_the_figure_is_a_file_of_its_own_with_every_mean(known: Any) -> None:
+    """Fails if: a mean is over requests, a panel is left out, or the file is no picture by itself."""
+    import xml.etree.ElementTree as tree
+
+    module, own, found = known
+    drawn = tree.fromstring(module.figure(own, found))
+    assert drawn.tag == "{http://www.w3.org/2000/svg}svg"
+    lines = [one for one in drawn.iter("{http://www.w3.org/2000/svg}path") if "line" in one.get("class", "").split()]
+    assert len(lines) == 6
+    test_panel = lines[-1].get("d") or ""
+    heights = [float(y) for _, y in re.findall(r"[ML]([\d.]+) ([\d.]+)", test_panel)]
+    assert (heights[0] - heights[1]) / (234 - 32) == pytest.approx(0.5 - 0.8, abs=0.01)
+
+
+def test_a_run_that_was_stopped_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Fails if: what is kept is made again, or another's numbers are read."""
+    module = bench()
+    own = module.Stream("Two requests.", Rows(tuple(TRAIN)), tuple(stream()), blank, Recipe(epochs=1))
+    given = argparse.Namespace(seeds=1, few=0, out=tmp_path)
+    first = module.run(own, ["ascent"], given)
+    assert capsys.readouterr().out.count("done") == 3
+    kept = json.loads((tmp_path / "ascent-0.json").read_text())
+    kept[0]["forget"] = 0.25
+    (tmp_path / "ascent-0.json").write_text(json.dumps(kept))
+    second = module.run(own, ["ascent"], given)
+    assert capsys.readouterr().out == ""
+    assert second["ascent"][0][0].forget == 0.25
+    assert second["retrained"] == first["retrained"]
