@@ -20,7 +20,7 @@ import torch
 
 from expunge.contract.registry import find, units
 from expunge.contract.units import BenchmarkPlan
-from expunge.facts.digest import canonical_json
+from expunge.facts.digest import canonical_json, read_json
 from expunge.facts.errors import ContractBroken, InputError
 from expunge.facts.record import Record
 from expunge.pipeline.benchmark import benchmark_plan, table, value_of
@@ -182,7 +182,9 @@ def page(given: argparse.Namespace) -> str:
         if not folder.is_dir():
             continue
         protocol = protocol_of(case, given.data)
-        records = [Record.from_json(path.read_bytes()) for path in sorted(folder.glob("*.json"), key=_place)]
+        records = [
+            Record.model_validate(read_json(path.read_bytes())) for path in sorted(folder.glob("*.json"), key=_place)
+        ]
         head, *body = table(records, protocol.columns)
         again = mean(seconds_of(records, "retrain"))
         band = body_of_band(records[0], protocol.columns)

@@ -23,6 +23,7 @@ from expunge.facts.errors import InputError
 from expunge.facts.recipe import Recipe
 from expunge.facts.rows import Rows
 from expunge.methods import gs_lora
+from expunge.methods.ascent import Ascent
 from expunge.methods.gs_lora import GSLoRA
 from expunge.modalities.vision import vision_model
 from expunge.sources.digits import Digits
@@ -144,7 +145,10 @@ def kept(ways: list[list[Left]]) -> float:
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_claim_four_classes_in_turn_stay_forgotten_and_the_lasso_holds_the_rest() -> None:
-    """NUMBERS
+    """Measured, seeds 0 to 2, four retain rows a class: 0 of every class, at its request and after; retain 98.2 after the last (99.5, 97.0,
+    98.1; the target 100), test 96.3 (target 98.2); without the lasso 94.9; ascent 22.7. Blocks left as they were, of 16 in four requests:
+    8, 3, 6, and none without the lasso.
+
 
     Fails if: the lasso is off, a class comes back, or the bounded loss is turned.
     """
@@ -153,10 +157,27 @@ def test_claim_four_classes_in_turn_stay_forgotten_and_the_lasso_holds_the_rest(
         for name, method in {"gs": GSLoRA(), "no lasso": GSLoRA(alpha=0.0), "ascent": Ascent()}.items()
     }
     for way in ways["gs"]:
-        assert max(left.forget for left in way) <= 0.1
-        assert max(one for left in way for one in left.earlier[:]) <= 0.1 if len(way) > 1 else True
+        assert max(one for left in way for one in (left.forget, *left.earlier)) <= 0.1
         assert way[-1].retain >= 0.92
         assert sum(left.notes["zeroed_blocks"] for left in way) >= 2
     assert sum(left.notes["zeroed_blocks"] for way in ways["no lasso"] for left in way) == 0
     assert kept(ways["gs"]) >= kept(ways["no lasso"]) + 0.01
     assert kept(ways["gs"]) >= kept(ways["ascent"]) + 0.3
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_claim_prototypes_help_where_one_row_a_class_is_left() -> None:
+    """Measured, seeds 0 to 2, retain after the last request: with the published bound 93.6 with (98.5, 83.5, 98.7) and
+    87.7 without (95.0, 76.8, 91.4), where also 12.5 of a class is left; with a bound a row
+    93.8 with (98.7, 86.7, 96.1) and 92.6 without (99.1, 87.7, 91.0): no difference that three seeds show.
+
+    Fails if: the pull on retain rows is off, or prototypes are not those of their class.
+    """
+    after: dict[tuple[bool, float], float] = {}
+    for each_row in (False, True):
+        for share in (1.0, 0.0):
+            method = GSLoRA(each_row=each_row, push=0.05 * share, pull=share)
+            after[each_row, share] = kept([classes(seed, ORDER).after(method, few=1, seed=seed) for seed in SEEDS])
+    assert after[False, 1.0] >= after[False, 0.0] + 0.015
+    assert after[True, 1.0] >= after[True, 0.0] - 0.03
