@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
-from expunge.facts.claim import RUNGS, Rung, at_least
 from expunge.facts.errors import Contradicted, ExpungeError, InputError, nearest
-from expunge.facts.record import Record
+
+if TYPE_CHECKING:  # building the record's models takes a tenth of a second, and `expunge --help` needs none
+    from expunge.facts.claim import Rung
+    from expunge.facts.record import Record
 
 
 class RungNotReached(ExpungeError):
@@ -41,6 +44,8 @@ def print_record(record: Record, *, as_json: bool, where: Path | None = None, ch
 
 def check_require(require: str | None) -> Rung | None:
     """Return the rung of --require; one that is none is refused, and before the work rather than after it."""
+    from expunge.facts.claim import RUNGS
+
     if require is None or require in RUNGS:
         return require
     raise InputError(
@@ -50,6 +55,8 @@ def check_require(require: str | None) -> Rung | None:
 
 def finish(record: Record, require: str | None) -> None:
     """Raise where the claim is contradicted (exit 3) or a required rung was not reached (exit 1)."""
+    from expunge.facts.claim import at_least
+
     claim = record.claim
     if claim is not None and claim.contradicted:
         raise Contradicted("the battery contradicts the method's provenance", causes=claim.missing)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -54,15 +55,25 @@ def listing(
     if as_json:
         typer.echo(json.dumps([plain(unit) for unit in found], indent=1))
         return
+    lines = [_cells(unit) for unit in found]
+    if not sys.stdout.isatty():
+        typer.echo(
+            "\n".join("\t".join(line) for line in lines)
+        )  # a line a unit, for grep and cut; laying out a table takes longer
+        return
     from rich.console import Console
     from rich.table import Table
 
     table = Table("kind", "name", "modalities", "needs", "what it does", "source", box=None, pad_edge=False)
-    for unit in found:
-        about = unit.about
-        source = f"{about.paper_id + ' ' if about.paper_id else ''}{about.paper} ({about.year})"
-        table.add_row(unit.kind, unit.name, " ".join(about.modalities), " ".join(about.needs), unit.summary, source)
+    for line in lines:
+        table.add_row(*line)
     Console().print(table)
+
+
+def _cells(unit: Listing) -> tuple[str, ...]:
+    about = unit.about
+    source = f"{about.paper_id + ' ' if about.paper_id else ''}{about.paper} ({about.year})"
+    return unit.kind, unit.name, " ".join(about.modalities), " ".join(about.needs), unit.summary, source
 
 
 @page.command("show")
