@@ -101,6 +101,7 @@ def _walk(kind: str) -> dict[str, Listing]:
     return found
 
 
+@cache
 def _plugins() -> dict[str, dict[str, Listing]]:
     """Entry points are named `kind.name` and point to `module:Class`; the module is read, not imported."""
     found: dict[str, dict[str, Listing]] = {kind: {} for kind in KINDS}
