@@ -8,10 +8,7 @@ stored at training, as the paper has it: forget rows alone.
 from __future__ import annotations
 
 import argparse
-import time
-from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import torch
 
@@ -23,16 +20,7 @@ from expunge.methods.assd import ASSD
 from expunge.methods.lfssd import LFSSD
 from expunge.methods.ssd import SSD
 from expunge.testbeds.vision import CLASS_RECIPE, class_problem
-
-
-def seconds(run: Callable[[], Any], times: int = 5) -> float:
-    """Return the least processor time of several runs."""
-    found = []
-    for _ in range(times):
-        start = time.process_time()
-        run()
-        found.append(time.process_time() - start)
-    return min(found)
+from timing import seconds
 
 
 def main() -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -37,9 +36,9 @@ from expunge.modalities.vision import vision_model
 from expunge.pipeline.search import draw, ranges
 from expunge.sources.digits import Digits
 from expunge.testbeds.vision import CLASS, IMAGES
+from pages import write_tables
 
 CASES = {"class": {"forget": f"class={CLASS}"}, "random": {"forget": "random=0.1", "label_noise": 0.2}}
-MARK = "<!-- below: written by python bench/digits.py --page -->"
 WORDS = {"class": "The threes", "random": "A random tenth, a fifth of the labels wrong"}
 BARS = {"class": (1.5, 99.5), "random": (3.0, 0.0)}
 RECIPE = Recipe(
@@ -96,12 +95,10 @@ def gap(numbers: np.ndarray, retrained: np.ndarray) -> float:
     return float(np.abs(numbers - retrained).mean())
 
 
-def removed(
-    label: str, settings: Mapping[str, Any], at: Problem, seed: int, steps: int | None = None
-) -> tuple[Model, float]:
+def removed(label: str, settings: Mapping[str, Any], at: Problem, seed: int) -> tuple[Model, float]:
     """Return what a method made of the target, and the processor seconds it took."""
     name, _, locator = label.partition("+")
-    job = Job(seed=seed, recipe=RECIPE, steps=steps)
+    job = Job(seed=seed, recipe=RECIPE)
     began = time.process_time()
     if locator:
         job.mask = locate(find("locator", locator).create(), at.target, at.splits)
@@ -238,14 +235,11 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     if given.page is not None:
-        above, mark, _ = given.page.read_text().partition(MARK)
-        if not mark:
-            sys.exit(f"{given.page} has no line {MARK}")
         tables = [
             f"## {WORDS[case]}\n\n{table(case, json.loads((given.out / f'{case}.json').read_text()))}\n"
             for case in CASES
         ]
-        given.page.write_text(f"{above}{MARK}\n\n" + "\n".join(tables))
+        write_tables(given.page, "digits.py", "\n".join(tables))
         return
     for case in given.cases.split(","):
         report(case, given.methods.split(",") if given.methods else methods(), given)

@@ -8,7 +8,6 @@ per-example method of this kind can pass: the loop against one plain batched for
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +24,7 @@ from expunge.engine.per_example import _plan, gradient_norms, squared_gradient_s
 from expunge.facts.rows import Row, Rows
 from expunge.modalities.text_build import new_text_model, train_tokenizer
 from expunge.modalities.vision_networks import NETWORKS
+from timing import seconds
 
 CONFIGURATION = {
     "llama": {
@@ -89,17 +89,6 @@ def images(network: str, count: int) -> tuple[Any, Rows]:
     module = nn.Sequential(*mlp) if network == "mlp" else NETWORKS[network]((1, 16, 16), 10)
     rows = [Row(id=str(i), fields={"x": torch.randn(1, 16, 16), "y": i % 10}) for i in range(count)]
     return Images(module), Rows(tuple(rows))
-
-
-def seconds(run: Callable[[], Any], times: int = 5) -> float:
-    """Return the least processor time of several runs."""
-    run()
-    found = []
-    for _ in range(times):
-        start = time.process_time()
-        run()
-        found.append(time.process_time() - start)
-    return min(found)
 
 
 def loop(model: Any, rows: Rows, squares: bool) -> tuple[dict[str, Tensor], Tensor]:

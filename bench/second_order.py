@@ -8,9 +8,6 @@ Below, all of influence: scores of some queries by EK-FAC and by conjugate gradi
 from __future__ import annotations
 
 import argparse
-import time
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import torch
@@ -22,19 +19,9 @@ from expunge.facts.rows import Row, Rows
 from expunge.maths.curvature import rotated_squares
 from expunge.modalities.array_tasks import Classification
 from expunge.modalities.tabular import Features, tabular_model
+from timing import seconds
 
 EXAMPLES = 64
-
-
-def seconds(run: Callable[[], Any], times: int = 5) -> float:
-    """Return the least processor time of several runs."""
-    run()
-    found = []
-    for _ in range(times):
-        start = time.process_time()
-        run()
-        found.append(time.process_time() - start)
-    return min(found)
 
 
 def plain(rows: Tensor, columns: Tensor, left: Tensor, right: Tensor) -> Tensor:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,8 +31,8 @@ from expunge.pipeline.river import River
 from expunge.pipeline.search import Budget
 from expunge.pipeline.tune import tune
 from expunge.store.store import Store
+from pages import write_tables
 
-MARK = "<!-- below: written by python bench/vision.py --page -->"
 BUDGET = Budget(trials=6, steps=150, batch_size=32, patience=6)
 
 
@@ -250,10 +249,7 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     if given.page is not None:
-        above, mark, _ = given.page.read_text().partition(MARK)
-        if not mark:
-            sys.exit(f"{given.page} has no line {MARK}")
-        given.page.write_text(f"{above}{MARK}\n\n{page(given)}")
+        write_tables(given.page, "vision.py", page(given))
         return
     for name in given.cases.split(","):
         run_case(name, CASES[name], given)

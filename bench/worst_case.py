@@ -29,8 +29,8 @@ from expunge.facts.rows import Rows
 from expunge.modalities.vision import Images, vision_model
 from expunge.sources.digits import Digits
 from expunge.sources.mnist import Mnist
+from pages import write_tables
 
-MARK = "<!-- below: written by python bench/worst_case.py --page -->"
 METHODS = ("finetune", "l1_sparse", "scrub", "random_label", "ascent")
 RECIPE = Recipe(epochs=40, lr=4e-3, batch_size=64)
 READ = Images(shape=(1, 8, 8), mean=(0.3,), std=(0.38,))
@@ -204,10 +204,7 @@ def main() -> None:
     if given.page is None:
         print(text)
         return
-    above, mark, _ = given.page.read_text().partition(MARK)
-    if not mark:
-        sys.exit(f"{given.page} has no line {MARK}")
-    given.page.write_text(f"{above}{MARK}\n\n{text}")
+    write_tables(given.page, "worst_case.py", text)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,6 @@ from expunge.maths.analytic_ridge import AnalyticRidge, Matrix, on_grid
 
 FILE, KIND = "sums.checkpoint", "analytic"
 BATCH = 256
-BACKBONES = ("random", "base", "trained")
 
 
 @dataclass

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,8 +14,6 @@ from expunge.contract.job import Job
 from expunge.engine.parallel import sum_gradients
 from expunge.engine.parallel import total as total_over_processes
 from expunge.facts.errors import ContractBroken
-
-Schedule = Literal["cosine", "linear", "constant"]
 
 
 def rate(step: int, steps: int, warmup: float, schedule: str) -> float:
