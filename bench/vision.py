@@ -118,22 +118,12 @@ def searched(name: str, protocol: BenchmarkPlan, methods: Sequence[str], given: 
         )
         for label, search in result["methods"].items():
             best = search["trials"][search["best"]]
-            found[label] = {"settings": {**settings_of_budget(label, plan), **best["settings"]}, "trials": len(search["trials"]),
+            found[label] = {"settings": search["use"], "trials": len(search["trials"]),
                             "objective": best["objective"], "as_it_is": search["trials"][0]["objective"],
                             "do_nothing": result["do_nothing"]}  # fmt: skip
     kept.parent.mkdir(parents=True, exist_ok=True)
     kept.write_bytes(canonical_json(found))
     return found
-
-
-def settings_of_budget(label: str, plan: Plan) -> dict[str, Any]:
-    """Return the passes and rows a step that the budget gives a gradient method on the plan's own request."""
-    unit = find("method", label.partition("+")[0])
-    if getattr(unit.create(), "descent", None) is None:
-        return {}
-    given = check_plan_ready(plan, Path.cwd())
-    lead = len(given.rows["forget" if "forget" in unit.about.needs else "retain"])
-    return {"batch_size": BUDGET.batch_size, "epochs": max(1, round(BUDGET.steps / -(-lead // BUDGET.batch_size)))}
 
 
 def run_case(name: str, case: Case, given: argparse.Namespace) -> None:

@@ -11,7 +11,7 @@ from plain_models import arrays, plain_nll, text_model
 from torch import Tensor, nn
 
 from expunge.contract.job import Job
-from expunge.engine.descend import Descent, Step, descend, one_pass, riding
+from expunge.engine.descend import Descent, Step, descend, descend_on, one_pass, riding
 from expunge.engine.loop import rate
 from expunge.engine.order import cut, ordered
 from expunge.facts.rows import Row, Rows
@@ -166,3 +166,53 @@ def test_settings_that_cannot_be(given: dict[str, Any]) -> None:
     """Fails if a run of no epochs, of empty batches or under an unknown schedule starts."""
     with pytest.raises(ValueError, match="must"):
         Descent(**given)
+
+
+def test_steps_are_bounded_over_loops() -> None:
+    """all rows at one a step, then the two steps that are left, then none.
+
+    Fails if a loop starts counting anew, runs past the bound.
+    """
+    model, rows = text_model("llama")
+    job, seen = Job(), []
+    bounded = Descent(lr=1e-3, epochs=1, batch_size=1, max_steps=len(rows) + 2)
+
+    def loss(step: Step) -> Tensor:
+        seen.append(step.epoch)
+        return step.retain_mean(step.total_losses()[1])
+
+    descend(model, job, bounded, loss, retain=rows)
+    assert job.notes == {"optimiser_steps": len(rows)}
+    descend(model, job, bounded, loss, retain=rows)
+    assert job.notes == {"optimiser_steps": len(rows) + 2}
+    assert len(seen) == len(rows) + 2
+    descend(model, job, bounded, loss, retain=rows)
+    assert len(seen) == len(rows) + 2
+
+
+def test_the_schedule_ends_with_the_bound() -> None:
+    """Two of five steps of a linear schedule have the rates of a run of two. Fails if they are the first two of five."""
+    model, rows = text_model("llama")
+    short, cut_short = model.copy(), model.copy()
+
+    def loss(step: Step) -> Tensor:
+        return step.retain_mean(step.total_losses()[1])
+
+    settings = {"lr": 1e-2, "warmup": 0.0}
+    descend(short, Job(), Descent(epochs=1, batch_size=1, max_steps=2, **settings), loss, retain=rows)
+    order = ordered(rows, 0, 0)[:2]
+    first = iter([rows.take([i]) for i in order])
+
+    def losses() -> Any:
+        for one in first:
+            yield lambda one=one: cut_short.total_loss(cut_short.pack(one)).sum()
+
+    descend_on(cut_short, Job(), Descent(**settings), losses(), total=2, label="two")
+    for a, b in zip(short.module.parameters(), cut_short.module.parameters(), strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_a_negative_bound_is_refused() -> None:
+    """Fails if it is taken for none."""
+    with pytest.raises(ValueError, match="max_steps must not be negative"):
+        Descent(max_steps=-1)

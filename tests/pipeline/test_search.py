@@ -87,8 +87,9 @@ def test_passes_are_as_many_as_the_steps_need() -> None:
     """
     budget = Budget(steps=7, batch_size=4)
     npo = Search(MethodPlan(name="npo", settings={"epochs": 99, "batch_size": 99, "beta": 0.5}), budget, VALIDATION)
-    assert npo.settings({"lr": 0.5}) == {"epochs": 3, "batch_size": 4, "beta": 0.5, "lr": 0.5}
-    assert Search(MethodPlan(name="finetune"), budget, VALIDATION).settings({}) == {"epochs": 1, "batch_size": 4}
+    assert npo.settings({"lr": 0.5}) == {"epochs": 3, "batch_size": 4, "max_steps": 7, "beta": 0.5, "lr": 0.5}
+    finetune = Search(MethodPlan(name="finetune"), budget, VALIDATION)
+    assert finetune.settings({}) == {"epochs": 1, "batch_size": 4, "max_steps": 7}
     assert Search(MethodPlan(name="ssd"), budget, VALIDATION).settings({"alpha": 2.0}) == {"alpha": 2.0}
 
 
@@ -193,7 +194,7 @@ def test_a_search_goes_on_where_it_was_left(monkeypatch: pytest.MonkeyPatch) -> 
     (whole,) = searches(budget, "npo")
     tuner(monkeypatch, budget, {"npo": values}).rounds([whole])
     assert second.trials == whole.trials
-    assert module.FIXED == ("epochs", "batch_size")
+    assert module.FIXED == ("epochs", "batch_size", "max_steps")
 
 
 def test_a_plan_file_with_every_method_is_searched_by_its_seed(tmp_path: Path) -> None:

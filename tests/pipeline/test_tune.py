@@ -87,6 +87,8 @@ def test_every_method_has_the_same_trials_and_steps(searched: tuple[dict[str, An
     assert {label: len(one["trials"]) for label, one in methods.items()} == {"grad_diff": 3, "finetune": 3, "ssd": 3}
     steps = {label: {trial["steps"] for trial in one["trials"]} for label, one in methods.items()}
     assert steps == {"grad_diff": {5}, "finetune": {5}, "ssd": {0}}
+    bounds = {label: one["use"].get("max_steps") for label, one in methods.items()}
+    assert bounds == {"grad_diff": 5, "finetune": 5, "ssd": None}
 
 
 def test_the_reported_rows_stay_unseen(work: Path, searched: tuple[dict[str, Any], set[str]]) -> None:

@@ -75,6 +75,8 @@ def tune(
             f"({rows['reported by the plan as retain rows']} are also reported as such); no model was trained or measured on its "
             "forget, holdout and test rows. "
             f"Seeds {found['seeds']}. Ended: {found['stopped']}.",
+            "",
+            "`use` in search.json has the settings to put into a plan, with the rows a step, passes and most steps that every trial had.",
         ]
         write_table(search_table(found), out / "table.md", f"Search of {plan.name} ({found['run']})", notes)
     if as_json:

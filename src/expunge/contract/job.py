@@ -60,8 +60,8 @@ class Job:
 
     `generator` is on the CPU and is the unit's only source of randomness. `scope` holds the names of the parameters that may
     move, `mask` which of their entries. `notes` goes into the record. `autocast` wraps forward passes where the user
-    asked for a lower precision. `steps` bounds the optimiser steps of the whole run, for searches of equal budget. `base` opens the model
-    that training by the recipe starts from; None where it starts from newly drawn weights.
+    asked for a lower precision. `base` opens the model that training by the recipe starts from; None where it starts from newly
+    drawn weights.
     """
 
     seed: int = 0
@@ -73,7 +73,6 @@ class Job:
     recipe: Recipe | None = None
     notes: dict[str, Any] = field(default_factory=dict)
     autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
-    steps: int | None = None
     base: Callable[[], Model] | None = None
 
     def __post_init__(self) -> None:

@@ -38,10 +38,12 @@ class Descent:
     """How the learning rate falls after the warm-up: linear, cosine or constant."""
     clip: float = 1.0
     """Largest gradient norm; larger ones are scaled down."""
+    max_steps: int = 0
+    """Most optimiser steps in all; the schedule then ends with them. 0 for as many as the passes have."""
 
     def __post_init__(self) -> None:
-        if self.lr < 0 or self.epochs < 1 or self.batch_size < 1:
-            raise ValueError("lr must not be negative; epochs and batch_size must be at least 1")
+        if min(self.lr, self.max_steps) < 0 or self.epochs < 1 or self.batch_size < 1:
+            raise ValueError("lr and max_steps must not be negative; epochs and batch_size must be at least 1")
         if self.schedule not in ("linear", "cosine", "constant"):
             raise ValueError(f"schedule must be linear, cosine or constant, not {self.schedule!r}")
 
@@ -165,10 +167,12 @@ def descend_on(
     label: str,
     after: Callable[[int, float], bool] | None = None,
 ) -> None:
-    """Take one optimiser step of `descent` for each of `total` losses, in place."""
+    """Take one optimiser step of `descent` for each of `total` losses, in place; steps taken before count towards its `max_steps`."""
+    if descent.max_steps:
+        total = min(total, max(0, descent.max_steps - int(job.notes.get("optimiser_steps", 0))))
     optimise(
         model.module,
-        losses,
+        islice(losses, total),
         total=total,
         job=job,
         label=label,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from itertools import islice
 from typing import Any
 
 import torch
@@ -92,13 +91,9 @@ def optimise(
     """Take one optimiser step for each loss that `steps` yields; `after(step, loss)` may end the loop by returning True.
 
     Gradients and losses are summed over processes: a loss must be this process's share of a sum over a global count. Raises
-    ContractBroken at a loss that is not finite, before it reaches the weights. Counts `optimiser_steps` in the job's notes and
-    stays within `job.steps`; the schedule then runs over the steps that are left.
+    ContractBroken at a loss that is not finite, before it reaches the weights. Counts `optimiser_steps` in the job's notes.
     """
     taken = int(job.notes.get("optimiser_steps", 0))
-    if job.steps is not None:
-        total = min(total, max(0, job.steps - taken))
-        steps = islice(steps, total)
     parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
     adam = optimiser(parameters, kind, lr=lr, weight_decay=weight_decay, momentum=momentum)
     masked = Masked(module, job)

@@ -13,7 +13,7 @@ from expunge.facts.errors import InputError, nearest
 from expunge.pipeline.plan import MethodPlan, Plan
 from expunge.pipeline.validation import Validation
 
-FIXED = ("epochs", "batch_size")
+FIXED = ("epochs", "batch_size", "max_steps")
 """Settings of the optimiser that the budget decides."""
 DECADE = 10.0
 """A unit that declares no search has its learning rate searched this far to either side of its default."""
@@ -108,7 +108,8 @@ class Search:
         if any(isinstance(one.default, Descent) for one in fields(self.listing.load())):
             lead = self.rows.splits.rows["forget" if "forget" in self.listing.about.needs else "retain"]
             a_pass = math.ceil(len(lead) / self.budget.batch_size)
-            given |= {"batch_size": self.budget.batch_size, "epochs": math.ceil(self.budget.steps / a_pass)}
+            given |= {"batch_size": self.budget.batch_size, "max_steps": self.budget.steps}
+            given |= {"epochs": math.ceil(self.budget.steps / a_pass)}
         return given
 
 

@@ -58,7 +58,7 @@ class Tuner:
         each, steps = [], []
         for seed in self.budget.method_seeds:
             target, splits = self.models.open(self.models.target), self.rows.splits
-            job = Job(seed=seed, progress=self.progress, steps=self.budget.steps)
+            job = Job(seed=seed, progress=self.progress)
             if search.method.locator is not None:
                 locator = find("locator", search.method.locator).create(search.method.locator_settings)
                 job.mask = locate(locator, target, splits, job=Job(seed=seed, progress=self.progress))
@@ -135,7 +135,12 @@ def tune(
                 "stopped": stopped,
                 **_conditions(budget, rows),
                 "methods": {
-                    search.method.label: {"space": search.space, "trials": search.trials, "best": search.best["number"]}
+                    search.method.label: {
+                        "space": search.space,
+                        "trials": search.trials,
+                        "best": search.best["number"],
+                        "use": search.settings(search.best["settings"]),
+                    }
                     for search in searches
                 },
             }
