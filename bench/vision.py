@@ -107,6 +107,11 @@ def searched(name: str, protocol: BenchmarkPlan, methods: Sequence[str], given: 
     for method in left:
         unit = find("method", method.partition("+")[0])
         has_lr = hasattr(getattr(unit.create(), "descent", None), "lr")
+        try:
+            check_plan_ready(plan_of(name, protocol, [method], given, {}), Path.cwd())
+        except InputError:
+            found[method] = {"settings": {}, "why": "refused: the run says why"}
+            continue
         if unit.about.before_training or not (unit.about.search or has_lr):
             found[method] = {"settings": {}, "why": "nothing to search"}
         else:

@@ -133,6 +133,21 @@ def test_finished_trials_are_not_made_again(
     assert kept[1][1] == canonical_json(again)
 
 
+def test_a_method_that_refuses_the_rows_does_not_end_the_search(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its trials say why. Fails if one method's refusal takes the search from the others, or its reason is lost."""
+    from expunge.facts.errors import InputError
+    from expunge.methods.grad_diff import GradDiff
+
+    def refuse(*_: object) -> None:
+        raise InputError("these rows have no class")
+
+    monkeypatch.setattr(GradDiff, "run", refuse)
+    budget = Budget(trials=2, steps=3, batch_size=4, seed=40)
+    found = tune(read_plan(work / "plan.toml"), work / "refused", names=["grad_diff", "ssd"], budget=budget, base=work)
+    assert [one["failed"] for one in found["methods"]["grad_diff"]["trials"]] == ["these rows have no class"] * 2
+    assert not any("failed" in one for one in found["methods"]["ssd"]["trials"])
+
+
 def test_weights_that_break_cost_a_trial_and_no_more(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A rate of 1e30 ends in NaN. Fails if one broken trial ends the search, or counts as the best."""
     from expunge.contract.registry import find

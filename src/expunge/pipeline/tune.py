@@ -12,7 +12,7 @@ from expunge.contract.apply import locate, unlearn
 from expunge.contract.job import Job
 from expunge.contract.registry import find
 from expunge.facts.digest import canonical_json, read_json, sha256
-from expunge.facts.errors import ContractBroken
+from expunge.facts.errors import ContractBroken, InputError
 from expunge.pipeline.loading import Placement
 from expunge.pipeline.plan import Plan
 from expunge.pipeline.progress import Bars
@@ -65,7 +65,7 @@ class Tuner:
             unit = search.listing.create(search.settings(drawn))
             try:
                 model, _ = unlearn(unit, target, splits, job=job, scope=search.method.scope, consume=True)
-            except ContractBroken as broken:
+            except (ContractBroken, InputError) as broken:
                 worst = 1.0 + self.budget.penalty
                 return {"objective": worst, "failed": broken.what, "steps": int(job.notes.get("optimiser_steps", 0))}
             steps.append(int(job.notes.get("optimiser_steps", 0)))
