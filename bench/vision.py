@@ -31,6 +31,7 @@ from expunge.pipeline.river import River
 from expunge.pipeline.search import Budget
 from expunge.pipeline.tune import tune
 from expunge.store.store import Store
+from expunge.verdict.reach import reach
 from pages import write_tables
 
 BUDGET = Budget(trials=6, steps=150, batch_size=32, patience=6)
@@ -176,9 +177,7 @@ def page(given: argparse.Namespace) -> str:
         if not folder.is_dir():
             continue
         protocol = protocol_of(case, given.data)
-        records = [
-            Record.model_validate(read_json(path.read_bytes())) for path in sorted(folder.glob("*.json"), key=_place)
-        ]
+        records = [judged(path) for path in sorted(folder.glob("*.json"), key=_place)]
         head, *body = table(records, protocol.columns)
         again = mean(seconds_of(records, "retrain"))
         band = body_of_band(records[0], protocol.columns)
@@ -198,6 +197,12 @@ def page(given: argparse.Namespace) -> str:
         parts += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in lines[1:]]
         parts += ["", *(["Refused:", "", *refused, ""] if refused else [])]
     return "\n".join(parts)
+
+
+def judged(path: Path) -> Record:
+    """Return a kept record with its claim made again from its rows: pieces of one run may be older than the verdict's rules."""
+    record = Record.model_validate(read_json(path.read_bytes()))
+    return record.model_copy(update={"claim": reach(record)})
 
 
 def _place(path: Path) -> tuple[int, str]:

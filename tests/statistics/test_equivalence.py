@@ -9,6 +9,7 @@ from scipy.stats import hypergeom, t
 from expunge.facts.errors import InputError
 from expunge.statistics.bounds import Bounds, paired_success_bounds
 from expunge.statistics.equivalence import (
+    highest_of_another,
     is_equivalent,
     is_non_inferior,
     is_superior,
@@ -108,3 +109,21 @@ def test_a_leak_through_one_attack_of_twenty_is_caught() -> None:
     pairs = zip(leaky.astype(float), control.astype(float), strict=True)
     passed = np.mean([is_non_inferior(paired_success_bounds(*pair), 0.15) for pair in pairs])
     assert passed <= 0.05
+
+
+def test_another_model_by_hand() -> None:
+    """1, 2, 3: 2 + 2.919986 * 1 * sqrt(4/3); models that agree leave no room.
+
+    Fails if the spread is that of the mean (sqrt(1/3)), of n instead of n - 1, or the normal's 1.645 stands for t.
+    """
+    assert highest_of_another([1.0, 2.0, 3.0]) == pytest.approx(2 + 2.9199856 * np.sqrt(4 / 3))
+    assert highest_of_another([0.25, 0.25]) == 0.25
+    with pytest.raises(InputError, match="at least two"):
+        highest_of_another([0.3])
+
+
+def test_another_model_exceeds_the_bound_one_time_in_twenty() -> None:
+    """20,000 draws of 4 + 1. Fails if the level is missed by a third."""
+    drawn = np.random.default_rng(0).normal(size=(20_000, 5))
+    above = np.mean([one[4] > highest_of_another(one[:4]) for one in drawn])
+    assert 0.043 < above < 0.057

@@ -72,3 +72,18 @@ def leave_one_out_bounds(
         paired_bounds(table[k], np.delete(table, k, axis=0), groups, alpha=alpha, min_groups=min_groups)
         for k in range(len(table))
     )
+
+
+def highest_of_another(controls: Sequence[float] | FloatArray, *, alpha: float = 0.05) -> float:
+    """Return the upper prediction bound for one more model of the kind of `controls`, one number each.
+
+    mean + t_(k-1, 1 - alpha) s sqrt(1 + 1/k): another draw exceeds it with probability alpha, where models are normal. It is the
+    mean itself where k models agree to the last digit. Source: Hahn 1970 (prediction intervals). Raises for fewer than two.
+    """
+    values = np.asarray(controls, np.float64)
+    if len(values) < 2:
+        raise InputError("the noise between models needs at least two of them")
+    from scipy.stats import t
+
+    k = len(values)
+    return float(values.mean() + t.ppf(1 - alpha, k - 1) * values.std(ddof=1) * np.sqrt(1 + 1 / k))

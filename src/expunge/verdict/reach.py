@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from expunge.facts.claim import Claim, Control, Rung
 from expunge.facts.record import Record, Step, Test
 from expunge.verdict.compare import compare
+from expunge.verdict.noise import beyond_noise
 from expunge.verdict.provenance import made
 from expunge.verdict.roles import (
     control_of,
@@ -26,6 +27,7 @@ BLIND = "behavioural: the target passes direct questions too, so that passing th
 BLIND_ALL = (
     "behavioural: the target passes direct questions and every attack too, so that passing them shows no removal"
 )
+WITHIN_NOISE = "exceeds its control, within the noise between control models"
 NO_CONTROL = "no control: neither retrained models, nor a model never trained on the forget rows, nor holdout rows"
 
 
@@ -35,7 +37,8 @@ def reach(record: Record) -> Claim:
     Each rung needs the one below and all its tests (intersection-union), so that no correction for multiplicity enters.
     The tests passed must also see something in the target: one that it passes, too, is no evidence of a removal.
     `missing` names, for the next rung, every test that failed or could not be made. Provenance is contradicted by a direct
-    question or an attack whose success is shown to exceed the control's by more than its margin.
+    question or an attack whose success is shown to exceed the control's by more than its margin, and by more than control models
+    differ among themselves; an excess within that noise is named beside the claim.
     """
     tests, control, how = derive_tests(record), control_of(record), made(record)
     refused = (f"provenance: {how.refused}",) if how.refused else ()
@@ -45,8 +48,10 @@ def reach(record: Record) -> Claim:
     never = _never_known(record, tests)
     if never is not None:
         return Claim(provenance="none", rung="not_shown", not_found=True, control=control, qualifiers=(*never, *common))
-    leaks = [test for test in _of(tests, "behavioural", "resistant") if _exceeds(test)]
-    if how.contradicted or (how.provenance != "none" and leaks):
+    judged = [test for test in _of(tests, "behavioural", "resistant") if test.unscored is None]
+    above = [test for test in judged if _exceeds(test)] if how.provenance != "none" else []
+    leaks = beyond_noise(record, above, len(judged))
+    if how.contradicted or leaks:
         reasons = [how.contradicted] if how.contradicted else [in_words(test) for test in leaks]
         return Claim(
             provenance=how.provenance,
@@ -61,7 +66,7 @@ def reach(record: Record) -> Claim:
         provenance=how.provenance,
         rung=rung,
         control=control,
-        qualifiers=(*how.qualifiers, *common, *more),
+        qualifiers=(*how.qualifiers, *common, *(f"{test.name} {WITHIN_NOISE}" for test in above), *more),
         missing=(*missing, *refused),
     )
 
