@@ -35,7 +35,7 @@ from expunge.testbeds.poisoned import PoisonedDigits, poisoned_digits
 
 METHODS = ("ssd", "ebyd", "finetune", "random_label", "scrub", "bad_teacher", "ascent", "grad_diff")
 KNOWN = (0.1, 0.25, 0.5, 1.0)
-SEARCHED_AT, SEARCH_SEEDS, SEEDS = 0.1, (900, 901, 902), (0, 1, 2)
+SEARCHED_AT, SEARCH_SEEDS, SEEDS = 0.1, (900, 901, 902), (0, 1, 2, 3, 4)
 TRIALS, STEPS, BATCH = 6, 100, 32
 ALLOWED = 2.0
 """Points of clean accuracy that a setting may cost on the mean of the search's problems."""
@@ -73,8 +73,8 @@ def removed(name: str, settings: Mapping[str, Any], of: PoisonedDigits, known: f
     given = dict(settings)
     if hasattr(getattr(unit.create(), "descent", None), "lr"):
         lead = len(splits.rows["forget" if "forget" in unit.about.needs else "retain"])
-        given |= {"batch_size": BATCH, "epochs": max(1, round(STEPS / math.ceil(lead / BATCH)))}
-    model, _ = unlearn(unit.create(given), of.target, splits, job=Job(seed=of.seed, steps=STEPS))
+        given |= {"batch_size": BATCH, "epochs": math.ceil(STEPS / math.ceil(lead / BATCH)), "max_steps": STEPS}
+    model, _ = unlearn(unit.create(given), of.target, splits, job=Job(seed=of.seed))
     return measured(model, of)
 
 
@@ -158,12 +158,10 @@ def figure(kind: str, points: Mapping[tuple[str, float], Sequence[Point]], what:
     return Markup('<figure>{}<ul class="legend">{}</ul></figure>').format(drawing, legend)
 
 
-def at(name: str, known: float, kind: str, settings: Mapping[str, Any]) -> list[Point]:
-    """Return what is measured of a method, or of the target, under every seed that is reported."""
-    of = [problem(kind, seed) for seed in SEEDS]
-    if name == "target":
-        return [measured(each.target, each) for each in of]
-    return [removed(name, settings, each, known) for each in of]
+def at(name: str, known: float, kind: str, settings: Mapping[str, Any], seed: int) -> Point:
+    """Return what is measured of a method, or of the target, under a seed that is reported."""
+    of = problem(kind, seed)
+    return measured(of.target, of) if name == "target" else removed(name, settings, of, known)
 
 
 def run(kind: str, folder: Path, *, only_search: bool) -> Sequence[Markup]:
@@ -176,9 +174,10 @@ def run(kind: str, folder: Path, *, only_search: bool) -> Sequence[Markup]:
     points: dict[tuple[str, float], Sequence[Point]] = {}
     for name, known in todo:
         settings = chosen[name]["settings"] if name in chosen else {}
-        points[name, known] = kept(
-            folder / "points" / f"{name}-{known:g}.json", partial(at, name, known, kind, settings)
-        )
+        points[name, known] = [
+            kept(folder / "points" / f"{name}-{known:g}-{seed}.json", partial(at, name, known, kind, settings, seed))
+            for seed in SEEDS
+        ]
     print(table(kind, points, chosen), flush=True)
     return [figure(kind, points, what) for what in ("corrected", "clean")]
 
