@@ -38,7 +38,10 @@ from expunge.sources.digits import Digits
 from expunge.testbeds.vision import CLASS, IMAGES
 from pages import write_tables
 
-CASES = {"class": {"forget": f"class={CLASS}"}, "random": {"forget": "random=0.1", "label_noise": 0.2}}
+CASES: dict[str, dict[str, Any]] = {
+    "class": {"forget": f"class={CLASS}"},
+    "random": {"forget": "random=0.1", "label_noise": 0.2},
+}
 WORDS = {"class": "The threes", "random": "A random tenth, a fifth of the labels wrong"}
 BARS = {"class": (1.5, 99.5), "random": (3.0, 0.0)}
 RECIPE = Recipe(

@@ -11,6 +11,7 @@ import argparse
 import gzip
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ def outputs(model: Any, x: Array) -> Array:
 def line(build: Callable[[], Any], x: Array, y: Array, requests: int) -> str:
     """Measure one estimator and return its line of the table."""
     model = build().fit(x, y)
-    taken = [seconds(lambda i=i: model.forget(x[i : i + 1], y[i : i + 1])) for i in range(requests)]
+    taken = [seconds(partial(model.forget, x[i : i + 1], y[i : i + 1])) for i in range(requests)]
     anew = build()
     whole = min(seconds(lambda: anew.fit(x[requests:], y[requests:])) for _ in range(3))
     apart = np.abs(outputs(model, x[:200]) - outputs(anew, x[:200])).max()
@@ -70,11 +71,11 @@ def on_adult(path: Path, requests: int, layers: int) -> None:
     found = []
     for seed in range(5):
         forest = DaREForest(n_estimators=10, max_features=7, random_layers=layers, random_state=seed)
-        whole = seconds(lambda forest=forest: forest.fit(x[:cut], y[:cut]))
+        whole = seconds(partial(forest.fit, x[:cut], y[:cut]))
         peer = RandomForestClassifier(10, max_depth=10, max_features=7, random_state=seed).fit(x[:cut], y[:cut])
         scores = forest.score(x[cut:], y[cut:]), peer.score(x[cut:], y[cut:])
         for i in np.random.default_rng(seed).choice(cut, requests, replace=False):
-            taken = seconds(lambda forest=forest, i=i: forest.forget(x[i : i + 1], y[i : i + 1]))
+            taken = seconds(partial(forest.forget, x[i : i + 1], y[i : i + 1]))
             found.append((*scores, whole, taken, forest.forgotten_rows_retrained_))
     own, theirs, whole, taken, rows = np.array(found).T
     print(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -93,7 +94,8 @@ def images(network: str, count: int) -> tuple[Any, Rows]:
 
 def loop(model: Any, rows: Rows, squares: bool) -> tuple[dict[str, Tensor], Tensor]:
     """Return squares by name, or norms of each row, by autograd with batch 1."""
-    named, sums, norms = dict(model.module.named_parameters()), {}, []
+    named, norms = dict(model.module.named_parameters()), []
+    sums: dict[str, Tensor] = {}
     for row in rows:
         losses = mean_losses(model, model.pack_apart([row]), None, Job())
         for name, value in zip(named, torch.autograd.grad(losses.sum(), list(named.values())), strict=True):
@@ -154,7 +156,7 @@ def main() -> None:
         "llama 2x64, TOFU-like rows": lambda: text("llama", (4, 9), count),
         "gpt2 2x64, short rows": lambda: text("gpt2", (1, 3), count),
         "gpt2 2x64, TOFU-like rows": lambda: text("gpt2", (4, 9), count),
-        **{network: (lambda network=network: images(network, count)) for network in ("mlp", "cnn", "resnet", "vit")},
+        **{network: partial(images, network, count) for network in ("mlp", "cnn", "resnet", "vit")},
     }
     print(
         f"{'model':28}{'tokens':>7}{'loop ms/row':>12}{'squares':>9}{'norms':>9}{'ceiling':>9}{'vmap':>9}  worst error"

@@ -58,7 +58,7 @@ def unlearned(problem: Problem, name: str) -> Model:
 
 def answers(model: Model, rows: Rows) -> np.ndarray:
     """Return the class that the model answers each row with."""
-    return predict(model, rows, job=Job()).argmax(1)
+    return np.asarray(predict(model, rows, job=Job()).argmax(1))
 
 
 def regions(model: Model, problem: Problem, name: str) -> Markup:
@@ -68,11 +68,11 @@ def regions(model: Model, problem: Problem, name: str) -> Markup:
                        for i, (y, x) in enumerate((y, x) for y in at for x in at)))  # fmt: skip
     given, step = answers(model, plane).reshape(CELLS, CELLS), SIDE / CELLS
     parts = [text(0, 12, name, kind="name")]
-    for row in range(CELLS):
-        cuts = np.flatnonzero(np.diff(given[row])) + 1
+    for line in range(CELLS):
+        cuts = np.flatnonzero(np.diff(given[line])) + 1
         for start, stop in zip([0, *cuts], [*cuts, CELLS], strict=True):
-            kind = f"region r{given[row, start]}"
-            parts.append(rect(start * step, 20 + row * step, (stop - start) * step, step, kind))
+            kind = f"region r{given[line, start]}"
+            parts.append(rect(start * step, 20 + line * step, (stop - start) * step, step, kind))
     for split, kind in (("retain", "dot kept"), ("forget", "dot gone")):
         for row in problem.splits.rows[split]:
             x, y = row["features"]

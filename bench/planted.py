@@ -194,10 +194,10 @@ def main() -> None:
         if given.out is not None:
             write(given.out / f"{seed}.html", records, title=f"Planted cases of world {seed}")
         print(f"world {seed}: {time.perf_counter() - started:.0f} s", flush=True)
-    reached = sorted({key[1] for key in found})
-    print(f"\n{'':15}" + "".join(f"{name:>18}" for name in reached))
+    rungs = sorted({key[1] for key in found})
+    print(f"\n{'':15}" + "".join(f"{name:>18}" for name in rungs))
     for name in dict.fromkeys(key[0] for key in found):
-        print(f"{name:15}" + "".join(f"{found[name, one]:18}" for one in reached))
+        print(f"{name:15}" + "".join(f"{found[name, one]:18}" for one in rungs))
     interval = wilson(right, count)
     print(f"\n{right} of {count} right: {right / count:.3f} ({interval.low:.3f} to {interval.high:.3f})")
     if given.calibrate:

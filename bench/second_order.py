@@ -8,6 +8,7 @@ Below, all of influence: scores of some queries by EK-FAC and by conjugate gradi
 from __future__ import annotations
 
 import argparse
+from functools import partial
 
 import numpy as np
 import torch
@@ -52,7 +53,7 @@ def whole(queries: int = 20, count: int = 500) -> str:
     model = tabular_model("mlp", features=Features(width=32), task=Classification(classes=4), width=64, seed=0)
     train, asked = Rows(tuple(made[:count])), Rows(tuple(made[count:]))
     taken = {
-        kind: seconds(lambda k=kind: scores(model, train, asked, job=Job(), solver=Solver(kind=k, damping=0.01)), 1)
+        kind: seconds(partial(scores, model, train, asked, job=Job(), solver=Solver(kind=kind, damping=0.01)), 1)
         for kind in ("ekfac", "cg")
     }
     ratio = taken["cg"] / taken["ekfac"]

@@ -172,11 +172,17 @@ def first_losses(checkout: Path, method: str, model: TextModel, splits: Splits) 
 def own_losses(method: str, model: TextModel, splits: Splits) -> list[float]:
     """Return the unit's losses of two steps with batch 1."""
     found: list[float] = []
-    check, loop.total_over_processes = loop.total_over_processes, lambda value: found.append(float(value)) or value
+    check = loop.__dict__["total_over_processes"]
+
+    def kept(value: Tensor) -> Tensor:
+        found.append(float(value))
+        return value
+
+    loop.__dict__["total_over_processes"] = kept
     try:
         unlearn(own_method(method, 1, 2), model, splits, job=Job())
     finally:
-        loop.total_over_processes = check
+        loop.__dict__["total_over_processes"] = check
     return found
 
 

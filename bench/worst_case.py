@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
@@ -62,6 +62,7 @@ def wrong(model: Model, rows: Rows) -> float:
 
 def world(seed: int, noise: float, given: argparse.Namespace) -> World:
     """Train a target on all rows; a share of labels is wrong."""
+    source: Digits | Mnist
     if given.data:
         source = Mnist(data=given.data, train_rows=given.rows, forget="random=0.1", holdout=0.0, label_noise=noise, seed=seed)  # fmt: skip
         images = READ_MNIST
@@ -138,14 +139,15 @@ def spread(values: Sequence[float]) -> str:
 def tables(found: Mapping[str, Numbers]) -> list[str]:
     """Return a table of forget rows wrong and one of gaps to the retrained models, kinds of set as columns."""
     kinds, lines = list(found), []
-    for words, cell in {
+    cells: dict[str, Callable[[Numbers, str], str]] = {
         "Forget rows answered wrong (%), and retain rows in brackets": lambda n, m: (
             f"{spread([v[0] for v in n[m]])} ({fmean(v[1] for v in n[m]):.1f})"
         ),
         "Gap to retrained (points): forget rows, and the mean over forget, retain and test rows in brackets": lambda n, m: (
             f"{spread([g[0] for g in gaps(n, m)])} ({fmean(g[1] for g in gaps(n, m)):.1f})"
         ),
-    }.items():
+    }
+    for words, cell in cells.items():
         lines += [f"{words}:", "", "| model | " + " | ".join(kinds) + " |", "|" + "---|" * (len(kinds) + 1)]
         for label in ("do nothing", "retrained", *METHODS):
             lines.append(f"| {label} | " + " | ".join(cell(found[kind], label) for kind in kinds) + " |")
