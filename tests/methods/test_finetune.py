@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import pytest
+from digits_class import removed
+from digits_random import REPORTED, digits_random
 from tiny_problems import Tiny, mean_over_positions, nll, plain
 
 from expunge.contract.registry import build
+from expunge.engine.descend import Descent
 from expunge.methods.finetune import Finetune
 
 
@@ -29,3 +32,33 @@ def test_fades_only_at_high_learning_rates(people: Tiny, clouds: Tiny) -> None:
         assert high.forget <= 0.7
         assert high.forget_loss > 10 * low.forget_loss
         assert high.retain >= 0.75
+
+
+def _looks_good_where_labels_are_wrong(seed: int) -> None:
+    """What fine-tuning takes from the forget rows, with a fifth of the labels wrong and with all of them right."""
+    problem, again = digits_random(seed, 0.2)
+    after = removed(Finetune(), problem, seed=seed)
+    clean, clean_again = digits_random(seed, 0.0)
+    clean_after = removed(Finetune(), clean, seed=seed)
+    before, clean_before = removed(Finetune(descent=Descent(lr=0.0)), problem, seed=seed).forget, 100.0
+    print(seed, "wrong labels", before, after, again, "right labels", clean_after, clean_again)
+    assert before - again.forget > 12
+    assert (before - after.forget) / (before - again.forget) > 0.6
+    assert clean_before - clean_again.forget < 8
+    assert clean_before - clean_after.forget < 8
+
+
+def test_claim_fine_tuning_looks_good_on_wrong_labels_and_random_rows_show_nothing() -> None:
+    """Seed 0: wrong labels make 92% of the forget rows known, fine-tuning leaves 77%, retraining 75%; of clean rows all three
+    read 98 to 100%, so that a table of accuracies shows nothing of what was done or not.
+
+    Fails if wrong labels are not learnt, or fine-tuning reads forget rows.
+    """
+    _looks_good_where_labels_are_wrong(0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", REPORTED[1:])
+def test_claim_fine_tuning_looks_good_on_wrong_labels_on_the_other_seeds(seed: int) -> None:
+    """93 -> 76% and 93 -> 74% where retraining has 73 and 69%; clean rows 100 and 97%, retrained 100 and 95%. Fails as above."""
+    _looks_good_where_labels_are_wrong(seed)
