@@ -167,6 +167,7 @@ def test_a_request_twice_trains_nothing(everything: Rows, trained: Ensemble, mon
     assert facts.notes["touched_shards"] == 0
     assert facts.provenance == "exact"
     assert facts.provenance_checks == ("0 of 3 forget rows were in; the rest were not",)
+    assert facts.notes["forgotten_rows"] == 0
 
 
 def test_a_shard_without_rows_has_no_vote(clouds: Tiny, everything: Rows, trained: Ensemble) -> None:

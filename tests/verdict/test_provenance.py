@@ -50,3 +50,13 @@ def test_a_refused_provenance_is_said(planted: Callable[..., Any], never: dict[s
     claim = reach(planted().record(never, method={"provenance": "exact"}))
     assert (claim.provenance, claim.rung) == ("none", "indistinguishable")
     assert claim.missing == ("provenance: exact was stated without a check",)
+
+
+@pytest.mark.parametrize(("gone", "words"), [(0, "0 of the 80 forget rows were in training"), (80, None)])
+def test_rows_that_were_never_in_are_said(
+    planted: Callable[..., Any], never: dict[str, float], gone: int, words: str | None
+) -> None:
+    """Wrong ids make any model exact: nothing had to go. Fails if the headline of such a removal reads as one of the rows asked for."""
+    claim = reach(planted().record(never, method={**EXACT, "notes": {"forgotten_rows": gone}}))
+    assert claim.provenance == "exact"
+    assert (words in claim.headline) if words else ("were in training" not in claim.headline)

@@ -105,6 +105,7 @@ class S3T:
         held = model.held(rows)
         places, gone = switch_off(model, held)
         job.notes |= {"touched_slices": places, "stages_switched_off": gone, "silent_shards": len(model.silent)}
+        job.notes["forgotten_rows"] = len(held)
         saw = job.recipe.artefacts if job.recipe is not None else ()
         job.notes["provenance"] = "exact"
         job.notes["provenance_checks"] = (

@@ -87,7 +87,7 @@ class SISA:
             raise InputError(
                 "no shard would have a row left to train on", do="remove the model: nothing of it is to stay"
             )
-        job.notes["touched_shards"] = len(first)
+        job.notes |= {"touched_shards": len(first), "forgotten_rows": len(held)}
         if first and not self.check:
             return model
         job.notes["provenance"] = "exact"

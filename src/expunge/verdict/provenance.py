@@ -26,6 +26,8 @@ def made(record: Record) -> Made:
     `exact` and `bounded` need at least one named check that could have failed. `bounded` also needs `epsilon` in the
     method's notes, for the whole forget group and at most the plan's cap; `canary_epsilon_low`, where it was measured,
     is a 95% lower bound on epsilon and contradicts a smaller stated one. A guard leaves the weights: it has none.
+    Where the method notes fewer `forgotten_rows` than were asked for, the claim says so: nothing was removed for rows that
+    were never in, or that are known by other ids.
     """
     method = record.method
     if method.provenance == "none":
@@ -34,7 +36,14 @@ def made(record: Record) -> Made:
         return Made(provenance="none", refused=f"{method.provenance} was stated for a guard, which leaves the weights")
     if not method.provenance_checks:
         return Made(provenance="none", refused=f"{method.provenance} was stated without a check")
-    return Made(provenance="exact") if method.provenance == "exact" else _bounded(record)
+    if method.provenance == "bounded":
+        return _bounded(record)
+    asked = next((facts.n for facts in record.splits if facts.name == "forget"), 0)
+    gone = _number(method.notes.get("forgotten_rows"))
+    fewer = gone is not None and gone < asked
+    return Made(
+        provenance="exact", qualifiers=(f"{gone:g} of the {asked} forget rows were in training",) if fewer else ()
+    )
 
 
 def _bounded(record: Record) -> Made:
