@@ -21,8 +21,6 @@ from expunge.facts.rows import Row
 
 ONE_IS_TOO_FEW = {"laf": "one representation"}
 """Methods that cannot serve a single forget row, and the words they say so with; an entry that holds no more fails."""
-WITHOUT_ADVICE = ("laf", "concept_poisoning")
-"""Methods whose refusals do not say yet what to do."""
 MAY_REFUSE = ("one retain row", "one row each")
 """Requests that are too little for what some methods learn of the retain rows: they may refuse, with words."""
 
@@ -78,7 +76,7 @@ def test_an_unusual_request_is_served_or_refused_with_words(name: str, kind: str
     try:
         problem, made, facts = ran(name, problem)
     except InputError as refused:
-        if kind in MAY_REFUSE and (refused.do or name in WITHOUT_ADVICE):
+        if kind in MAY_REFUSE and refused.do:
             return
         raise
     assert finite_losses(made, problem.splits)

@@ -71,7 +71,10 @@ def directions_of(features: FloatArray, concepts: BoolArray) -> FloatArray:
     found = np.linalg.solve(x.T @ x + ridge * np.eye(x.shape[1]), x.T @ y).T
     lengths = np.linalg.norm(found, axis=1, keepdims=True)
     if not (lengths > 0).all():
-        raise InputError(f"nothing in the features says whether a row has concept {int(np.argmin(lengths))}")
+        raise InputError(
+            f"nothing in the features says whether a row has concept {int(np.argmin(lengths))}",
+            do="give more retain rows of each class, or another method",
+        )
     return np.asarray(found / lengths)
 
 

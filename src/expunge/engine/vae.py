@@ -64,7 +64,10 @@ def fit_vae(values: Tensor, *, latent: int, steps: int, kl_weight: float, job: J
     """Return an autoencoder of `values`, (rows, width), frozen: Adam on mean squared error + kl_weight * KL to the standard normal."""
     scale = (values - values.mean(0)).square().sum(-1).mean().sqrt()
     if not float(scale) > 0:
-        raise InputError("all rows have one representation, of which there is nothing to learn")
+        raise InputError(
+            "all rows have one representation, of which there is nothing to learn",
+            do="give more rows, or another method",
+        )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(torch.randint(2**31, (1,), generator=job.generator)))
         vae = VAE(values.shape[1], latent, values.mean(0), scale).to(values)

@@ -86,7 +86,9 @@ class ConceptPoisoning:
         for label in sorted(asked):
             others = sorted((kept - asked) or (kept - {label}))
             if not others:
-                raise InputError(f"no retain row bears another label than {label}")
+                raise InputError(
+                    f"no retain row bears another label than {label}", do="give retain rows of other classes"
+                )
             partners[label] = max(others, key=lambda other: shared(mass[label], mass[other]))
         job.notes["concept_partners"] = {str(label): other for label, other in partners.items()}
         job.notes["top_concepts"] = {str(label): ranked(mass[label])[:TOP] for label in sorted(asked)}
