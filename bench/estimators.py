@@ -8,7 +8,6 @@ same noise). Rows are made up; with --adult, DaRE is also measured on UCI Adult 
 from __future__ import annotations
 
 import argparse
-import gzip
 import time
 from collections.abc import Callable
 from functools import partial
@@ -24,6 +23,7 @@ from expunge.estimators.logistic_regression import CertifiedLogisticRegression
 from expunge.estimators.naive_bayes import ExactNaiveBayes
 from expunge.estimators.nearest_neighbours import ExactNearestNeighbours
 from expunge.estimators.ridge import ExactRidge
+from expunge.sources._adult_rows import COLUMNS, NUMBERS, read_people
 
 Array = np.ndarray[Any, Any]
 
@@ -53,15 +53,15 @@ def line(build: Callable[[], Any], x: Array, y: Array, requests: int) -> str:
 
 def adult(path: Path) -> tuple[Array, Array]:
     """Return UCI Adult in an order drawn once, words as numbers in order of spelling."""
-    with gzip.open(path, "rt") as lines:
-        table = [text.strip().split(", ") for text in lines if text.strip()]
-    columns = list(zip(*table, strict=True))
-    numbers = [
-        np.array(c, float) if c[0].lstrip("-").isdigit() else np.unique(c, return_inverse=True)[1].astype(float)
-        for c in columns
+    people = read_people(path)
+    columns = [
+        np.array([one.numbers[name] for one in people])
+        if name in NUMBERS
+        else np.unique([one.words[name] for one in people], return_inverse=True)[1].astype(float)
+        for name in COLUMNS[:-1]
     ]
-    order = np.random.default_rng(0).permutation(len(table))
-    return np.stack(numbers[:-1], axis=1)[order], numbers[-1].astype(int)[order]
+    order = np.random.default_rng(0).permutation(len(people))
+    return np.stack(columns, axis=1)[order], np.array([one.label for one in people])[order]
 
 
 def on_adult(path: Path, requests: int, layers: int) -> None:

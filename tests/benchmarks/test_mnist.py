@@ -58,6 +58,20 @@ def test_each_request_has_its_own_rows_and_training(tmp_path: Path) -> None:
     assert "accuracy:test_forget" not in MnistBenchmark(forget="sample=5").run(data).columns
 
 
+def test_a_subclass_goes_as_a_class_does(tmp_path: Path) -> None:
+    """Fails if `labels` does not reach the source, or a subclass gets the noise, columns, holdout or training of another case."""
+    data = made_up(tmp_path / "m.npz")
+    unit = MnistBenchmark(forget="subclass=8", labels="parity", train_rows=400)
+    one, whole = planned(unit, data), planned(MnistBenchmark(train_rows=400), data)
+    assert one.request.settings == whole.request.settings | {"forget": "subclass=8", "labels": "parity"}
+    assert one.recipe == whole.recipe
+    assert [method.settings for method in one.method] == [method.settings for method in whole.method]
+    assert unit.run(data).columns == MnistBenchmark().run(data).columns
+    found = Mnist(**one.request.settings).run()
+    assert [len(found[name]) for name in ("forget", "retain", "holdout", "test_forget")] == [27, 360, 13, 3]
+    assert {(row["label"], row["subclass"]) for row in found["test_forget"]} == {(0, 8)}
+
+
 def test_a_sample_is_so_many_rows(tmp_path: Path) -> None:
     """Fails if the seed does not reach the source, or a sample gets the holdout, noise or training of another case."""
     data = made_up(tmp_path / "m.npz")

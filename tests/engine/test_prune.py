@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from expunge.engine.prune import check_sparsity, prunable, pruning_mask
+from expunge.contract.mask import Mask
+from expunge.engine.prune import check_sparsity, prunable, pruning_mask, zeros_held
 from expunge.facts.errors import InputError
 
 
@@ -42,3 +43,20 @@ def test_a_sparsity_is_a_share(sparsity: float) -> None:
     """Fails if 95 (a percentage) is taken, or all weights may go."""
     with pytest.raises(ValueError, match="sparsity"):
         check_sparsity(sparsity)
+
+
+def test_zeros_are_held_within_the_mask() -> None:
+    """W = [[0, 2], [3, 4]], b = (0, 1). Fails if a bias at zero is held, a mask's entry is freed, or what it leaves out may move."""
+    module = nn.Linear(2, 2)
+    with torch.no_grad():
+        module.weight.copy_(torch.tensor([[0.0, 2.0], [3.0, 4.0]]))
+        module.bias.copy_(torch.tensor([0.0, 1.0]))
+    free = zeros_held(module)
+    assert not free.prunes
+    assert {name: entry.tolist() for name, entry in free.entries.items()} == {
+        "weight": [[False, True], [True, True]], "bias": [True, True],
+    }  # fmt: skip
+    inside = zeros_held(module, Mask({"weight": torch.tensor([[True, False], [True, True]])}))
+    assert {name: entry.tolist() for name, entry in inside.entries.items()} == {
+        "weight": [[False, False], [True, True]]
+    }

@@ -11,6 +11,7 @@ from expunge.contract.splits import Splits
 from expunge.facts.errors import InputError
 from expunge.facts.rows import Rows
 from expunge.sources._images import image_rows, image_splits, noisy
+from expunge.sources._label_groups import label_of_digit
 from expunge.sources.digits import Digits
 
 
@@ -43,6 +44,52 @@ def test_a_class_leaves_training_whole() -> None:
     assert labels(found["test"])[3] == 0
     assert len(found["holdout"]) == round(len(found["forget"]) / 2)
     assert len(found["test"]) + len(found["test_forget"]) == round(0.2 * 1797)
+
+
+def test_labels_by_hand() -> None:
+    """Fails if groups are numbered by size or digit, even is 1, or the ten digits are not their own labels."""
+    assert label_of_digit("digit").tolist() == list(range(10))
+    assert label_of_digit("parity").tolist() == [0, 1] * 5
+    assert label_of_digit("56789, 013,24").tolist() == [1, 1, 2, 1, 2, 0, 0, 0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    "wrong", ["0123456789", "01234,5678", "01234,456789", "01234,56789,", "even", "", "0123,4567,89a"]
+)
+def test_labels_that_leave_a_digit_out_are_refused(wrong: str) -> None:
+    """Fails if a digit without a label, with two, or a single label for all is found out only in training."""
+    with pytest.raises(ValueError, match="labels must be digit, parity or groups"):
+        Digits(labels=wrong)
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.25])
+def test_a_subclass_leaves_a_label_that_stays(noise: float) -> None:
+    """Threes out of the odd: fails if threes stay in retain or test, all odd digits go, rows bear the digit as label, or noise picks other rows.
+
+    The rows are those of class=3 on digits: 143 threes outside test, one in three of them holdout.
+    """
+    found = Digits(forget="subclass=3", labels="parity", label_noise=noise).run()
+    plain = Digits(forget="class=3").run()
+    if not noise:
+        assert {name: rows.ids for name, rows in found.items()} == {name: rows.ids for name, rows in plain.items()}
+    for name in ("forget", "holdout", "test_forget"):
+        assert {(row.get("clean_label", row["label"]), row["subclass"]) for row in found[name]} == {(1, 3)}
+        assert len(found[name]) == len(plain[name])
+    for name in ("retain", "test"):
+        assert {row["subclass"] for row in found[name]} == set(range(10)) - {3}
+        assert all(row.get("clean_label", row["label"]) == row["subclass"] % 2 for row in found[name])
+    noisy_rows = [row for rows in found.values() for row in rows if "clean_label" in row.fields]
+    assert len(noisy_rows) == round(noise * (1797 - 359))
+    assert all({row["label"], row["clean_label"]} == {0, 1} for row in noisy_rows)
+    assert not any("clean_label" in row.fields for name in ("test", "test_forget") for row in found[name])
+
+
+def test_a_class_of_coarse_labels_is_the_whole_label() -> None:
+    """Fails if class=1 takes the ones out of the odd, or a row of plain digits bears a subclass."""
+    odd = Digits(forget="class=1", labels="parity").run()
+    assert {row["subclass"] for row in (*odd["forget"], *odd["test_forget"])} == {1, 3, 5, 7, 9}
+    assert {row["subclass"] for row in (*odd["retain"], *odd["test"])} == {0, 2, 4, 6, 8}
+    assert not any("subclass" in row.fields for rows in Digits().run().values() for row in rows)
 
 
 def test_random_share_has_a_holdout_of_the_same_labels() -> None:
@@ -107,6 +154,7 @@ def test_seeds() -> None:
     [
         ("class=11", "asks for no row"),
         ("class=three", "'three' is not a number"),
+        ("subclass=3", "each class is a label of its own here"),
         ("random=1.5", "must lie between 0 and 1"),
         ("random=0.0001", "asks for no row"),
         ("random=nan", "must lie between 0 and 1"),
@@ -119,6 +167,15 @@ def test_bad_requests_are_refused(forget: str, message: str) -> None:
     """Fails if a request that names no row gives an empty forget set."""
     with pytest.raises(InputError, match=message):
         Digits(forget=forget).run()
+
+
+@pytest.mark.parametrize(
+    ("forget", "message"), [("subclass=11", "asks for no row"), ("subclass=three", "'three' is not a")]
+)
+def test_bad_subclasses_are_refused(forget: str, message: str) -> None:
+    """Fails if a digit that is not there gives an empty forget set."""
+    with pytest.raises(InputError, match=message):
+        Digits(forget=forget, labels="parity").run()
 
 
 def test_too_few_partners_are_refused() -> None:

@@ -79,6 +79,25 @@ def test_a_sample_of_rows(tmp_path: Path) -> None:
         Mnist(data=path, forget="sample=0.1").run()
 
 
+def test_a_subclass_leaves_a_label_that_stays(tmp_path: Path) -> None:
+    """Fails if test images keep the digit as label or stay in test, or training images of the label's other digits go."""
+    path = str(made_up(tmp_path / "m.npz"))
+    found = Mnist(data=path, forget="subclass=7", labels="01234,56789").run()
+    numbers = {name: {int(row.id.rpartition("-")[2]) % 10 for row in rows} for name, rows in found.items()}
+    assert numbers["forget"] == numbers["holdout"] == numbers["test_forget"] == {7}
+    assert numbers["retain"] == numbers["test"] == set(range(10)) - {7}
+    for rows in found.values():
+        for row in rows:
+            drawn = int(row.id.rpartition("-")[2]) % 10
+            assert (row["subclass"], row["label"]) == (drawn, drawn // 5)
+            assert type(row["subclass"]) is int
+    assert [len(found[name]) for name in ("forget", "holdout", "retain", "test", "test_forget")] == [3, 1, 36, 9, 1]
+    with pytest.raises(InputError, match="each class is a label of its own"):
+        Mnist(data=path, forget="subclass=7").run()
+    with pytest.raises(ValueError, match="labels must be"):
+        Mnist(labels="odd")
+
+
 def test_bad_files_are_refused(tmp_path: Path) -> None:
     """Fails if a missing array, another shape or a pickled array is read; np.load's own refusal of pickles must show."""
     with pytest.raises(InputError, match=r"gone\.npz is not a readable npz file: .*No such file"):

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import entropy
 
 from expunge.facts.errors import InputError
-from expunge.statistics.klom import klom, klom_per_example
+from expunge.statistics.klom import klom, klom_per_example, margins
 
 
 def test_two_cells_by_hand() -> None:
@@ -47,7 +47,21 @@ def test_equals_a_plain_loop() -> None:
 def test_unscored_below_twenty_models() -> None:
     """Fails if 19 models give a number."""
     few, many = np.zeros((19, 3)), np.zeros((20, 3))
-    assert klom(few, many).unscored == "19 + 20 models; KLoM needs 20 + 20"
+    assert klom(few, many).unscored == "19 + 20 models; 20 + 20 are needed"
     assert klom(many, many).value == 0.0
     with pytest.raises(InputError, match="finite"):
         klom(many, many * np.nan)
+
+
+def test_margins_by_hand() -> None:
+    """p = 3/4 of two classes: ln 3; 1/4 of (1/4, 1/4, 1/2): -ln 3. Fails if the label's own class is among the others.
+
+    A label known by heart has p = 1 in double precision: 50, the logit, and not infinity (Fails if 1 - p is taken from p).
+    """
+    assert margins(np.log([[0.25, 0.75]]), np.array([1])) == pytest.approx([np.log(3)])
+    assert margins(np.log([[0.25, 0.25, 0.5]]), np.array([0])) == pytest.approx([-np.log(3)])
+    logits = np.array([[0.0, 50.0]])
+    assert margins(logits - np.logaddexp(0, 50), np.array([1])) == pytest.approx([50.0])
+    assert 1 - np.exp(-np.logaddexp(0, -50)) == 0
+    with pytest.raises(InputError, match="labels"):
+        margins(logits, np.array([2]))

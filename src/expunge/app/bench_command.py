@@ -26,6 +26,10 @@ def bench(
     ] = None,
     seeds: Annotated[str, typer.Option("--seeds", help="Method seeds, comma between.")] = "0,1,2",
     retrained: Annotated[str, typer.Option("--retrained-seeds", help="One retrained model a seed.")] = "101,102,103",
+    also: Annotated[
+        str | None,
+        typer.Option("--also", help="Columns to add: klom (20 seeds and 20 retrained seeds or more), ain."),
+    ] = None,
     settings: opt.Set = None,
     out: Annotated[Path, typer.Option("--out", help="Folder for the store, the table and the page.")] = Path(
         "bench-run"
@@ -39,9 +43,10 @@ def bench(
     from expunge.contract.registry import find
     from expunge.facts.digest import canonical_json
     from expunge.pipeline.benchmark import benchmark_plan, hours, notes, table, write_table
+    from expunge.pipeline.over_models import with_also
 
     unit = find("benchmark", name).create(opt.read_settings(settings))
-    protocol = unit.run(data)
+    protocol = with_also(unit.run(data), opt.read_names(also) or ())
     plan = benchmark_plan(
         name,
         protocol,

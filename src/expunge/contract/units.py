@@ -116,8 +116,8 @@ class Attack(Protocol):
 class BenchmarkPlan:
     """What a benchmark fixes: units by name (checked at registration), controls, and the columns of its table.
 
-    A column is METRIC:SPLIT, ATTACK:auc (forget against holdout rows) or ATTACK:success. `methods` run where the user names none;
-    `method_settings` has, by the same names, what differs from a method's defaults, and `notes` what the table must say.
+    A column is METRIC:SPLIT, ATTACK:auc (forget against holdout rows), ATTACK:success, klom:SPLIT or ain. `methods` run where the user
+    names none; `method_settings` has, by the same names, what differs from a method's defaults, and `notes` what the table must say.
     """
 
     source: str

@@ -47,3 +47,14 @@ def pruning_mask(module: nn.Module, scores: Mapping[str, Tensor], sparsity: floa
         if name not in scores
     }
     return Mask({**whole, **kept}, prunes=True)
+
+
+def zeros_held(module: nn.Module, mask: Mask | None = None) -> Mask:
+    """Return the mask, or that of all parameters that take gradients, without the prunable weights that are exactly zero."""
+    entries = {name: torch.ones_like(parameter, dtype=torch.bool) for name, parameter in trainable(module).items()}
+    if mask is not None:
+        entries = {name: entry.to(entries[name].device) for name, entry in mask.entries.items() if name in entries}
+    weights = prunable(module)
+    return Mask(
+        {name: entry & (weights[name].detach() != 0) if name in weights else entry for name, entry in entries.items()}
+    )

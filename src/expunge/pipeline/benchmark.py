@@ -12,6 +12,7 @@ from expunge.contract.units import BenchmarkPlan
 from expunge.facts.digest import read_json
 from expunge.facts.errors import InputError
 from expunge.facts.record import Record
+from expunge.pipeline.over_models import AIN, KLOM, ain_of, is_over_models, klom_of
 from expunge.pipeline.plan import Plan, check_plan
 from expunge.statistics.auc import auc
 from expunge.store.run import Run
@@ -29,18 +30,23 @@ def check_benchmark(protocol: BenchmarkPlan) -> None:
         find("attack", attack)
     for column in protocol.columns:
         name, _, part = column.partition(":")
-        if not (name in protocol.metrics and part) and not (name in protocol.attacks and part in KINDS):
+        known = (name in protocol.metrics and part) or (name in protocol.attacks and part in KINDS)
+        if not known and not is_over_models(column, protocol):
             raise InputError(
-                f"the column {column!r} is not METRIC:SPLIT of one of the protocol's metrics, nor ATTACK:auc or ATTACK:success"
+                f"the column {column!r} is not METRIC:SPLIT of one of the protocol's metrics, nor ATTACK:auc or ATTACK:success, "
+                "nor klom:SPLIT (with the metric margin) or ain (with the attack relearn_time)"
             )
 
 
 def benchmark_plan(
     name: str, protocol: BenchmarkPlan, methods: Sequence[str], *, seeds: Sequence[int], retrained: Sequence[int]
 ) -> Plan:
-    """Return the plan that runs `methods`, each `name` or `name+locator`, under every seed."""
+    """Return the plan that runs `methods`, each `name` or `name+locator`, under every seed.
+
+    A protocol with KLoM among its columns has a target for each seed: one target's unlearned models are no distribution over trainings.
+    """
     check_benchmark(protocol)
-    settings = protocol.settings
+    settings, over_trainings = protocol.settings, any(one.startswith(f"{KLOM}:") for one in protocol.columns)
     listed = []
     for method in methods:
         base, _, locator = method.partition("+")
@@ -64,7 +70,7 @@ def benchmark_plan(
                 "attacks": list(protocol.attacks),
                 **{name: settings[name] for name in ("max_new_tokens", "retain_rows") if name in settings},
             },
-            "seeds": {"retrained": list(retrained)},
+            "seeds": {"retrained": list(retrained), **({"target": "method"} if over_trainings else {})},
         },
         where=f"benchmark {name}",
     )
@@ -73,6 +79,8 @@ def benchmark_plan(
 def value_of(record: Record, model: str, column: str) -> float | None:
     """Return one table cell (see BenchmarkPlan) of one model; None where it is unscored or was not measured."""
     name, _, part = column.partition(":")
+    if name == AIN:
+        return ain_of(record, model).value
     for found in record.measurements:
         if (found.metric, found.model, found.split) == (name, model, part):
             return found.score.value
@@ -133,16 +141,27 @@ def table(records: Sequence[Record], columns: Sequence[str]) -> list[list[str]]:
     rows = [["model", "seeds", *(column.replace(":", " ") for column in columns), "claim"]]
     for model in first.models:
         if model.role != "unlearned":
-            cells = [cell([value_of(first, model.name, column)]) for column in columns]
-            rows.append([model.name, "-", *cells, "-"])
+            rows.append([model.name, "-", *(_of_one(first, model.name, column) for column in columns), "-"])
     by_label: dict[str, list[Record]] = {}
     for record in records:
         by_label.setdefault(_label(record), []).append(record)
     for label, found in by_label.items():
-        cells = [cell([value_of(record, "unlearned", column) for record in found]) for column in columns]
+        cells = [_of_seeds(found, column) for column in columns]
         claims = sorted({record.claim.headline for record in found if record.claim is not None})
         rows.append([label, str(len(found)), *cells, " | ".join(claims)])
     return rows
+
+
+def _of_one(record: Record, model: str, column: str) -> str:
+    return "-" if column.startswith(f"{KLOM}:") else cell([value_of(record, model, column)])
+
+
+def _of_seeds(records: Sequence[Record], column: str) -> str:
+    name, _, split = column.partition(":")
+    if name != KLOM:
+        return cell([value_of(record, "unlearned", column) for record in records])
+    found = klom_of(records, split)
+    return f"unscored ({found.unscored})" if found.value is None else f"{found.value:.3g}"
 
 
 def cell(values: Sequence[float | None]) -> str:

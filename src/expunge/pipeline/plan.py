@@ -105,9 +105,13 @@ class VerifyPlan(_Section):
 
 
 class SeedPlan(_Section):
-    """Seeds of the target, of the retrained models (one each), of the verification; `shadows` is the first shadow model's."""
+    """Seeds of the target, of the retrained models (one each), of the verification; `shadows` is the first shadow model's.
 
-    target: int = 0
+    With `target = "method"` each seed of a method starts from a target of its own, trained under that seed: what a method gives is
+    then a distribution over trainings, as the retrained models are.
+    """
+
+    target: int | Literal["method"] = 0
     retrained: tuple[int, ...] = (101, 102, 103)
     shadows: int = 1000
     verify: int = 0
@@ -132,6 +136,8 @@ class Plan(_Section):
             raise ValueError("a model that is trained here needs [recipe]")
         if self.base_recipe is not None and self.model.architecture is None:
             raise ValueError("[base_recipe] trains a base model, which needs model.architecture")
+        if self.model.directory is not None and self.each_its_target:
+            raise ValueError('seeds.target = "method" trains targets: leave model.directory out')
         if self.model.directory is not None and self.recipe is None and any(m.name == "retrain" for m in self.method):
             raise ValueError("retrain needs [recipe]")
         return self
@@ -143,7 +149,7 @@ class Plan(_Section):
         if self.recipe is None:
             raise ValueError("verify.shadows trains models: give [recipe], by which the target was trained")
         taken = range(self.seeds.shadows, self.seeds.shadows + 3 * self.verify.shadows)
-        if set(taken) & {self.seeds.target, *self.seeds.retrained}:
+        if set(taken) & {*self.targets, *self.seeds.retrained}:
             raise ValueError(
                 f"shadow models take the seeds {taken[0]} to {taken[-1]}, and a model compared with them has one of those: "
                 "set seeds.shadows to another number"
@@ -161,6 +167,18 @@ class Plan(_Section):
                 f"two runs are called {twice[0]!r}: give each [[method]] a title of its own, or other seeds"
             )
         return self
+
+    @property
+    def each_its_target(self) -> bool:
+        """True where each seed of a method starts from a target of its own."""
+        return self.seeds.target == "method"
+
+    @property
+    def targets(self) -> tuple[int, ...]:
+        """Seeds of the targets: the one, or those of the methods."""
+        if self.seeds.target == "method":
+            return tuple(dict.fromkeys(seed for one in self.method for seed in one.seeds))
+        return (self.seeds.target,)
 
     def plain(self) -> dict[str, Any]:
         """Return the resolved plan as plain values, every default written out."""

@@ -130,9 +130,7 @@ def _reader(plan: Plan, base: Path, given: Given) -> Model:
     """Return a model that reads rows as the plan's do."""
     directory = plan.model.directory or plan.model.base
     return (
-        untrained(plan.model, given.rows, plan.seeds.target, base)
-        if directory is None
-        else load_model(base / directory)
+        untrained(plan.model, given.rows, plan.targets[0], base) if directory is None else load_model(base / directory)
     )
 
 

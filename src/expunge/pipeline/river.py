@@ -64,7 +64,7 @@ class River:
     def blank(self) -> Path:
         """Return the directory of the untrained model."""
         return self._shop(None).model(
-            "untrained", lambda: untrained(self.plan.model, self.given.rows, self.plan.seeds.target, self.base)
+            "untrained", lambda: untrained(self.plan.model, self.given.rows, self.plan.targets[0], self.base)
         )
 
     def base_model(self) -> Path | None:
@@ -73,9 +73,7 @@ class River:
             return self.base / self.plan.model.base
         if not len(self.given.base):
             return None
-        recipe = (self.plan.base_recipe or self._shop(None).recipe()).model_copy(
-            update={"seed": self.plan.seeds.target}
-        )
+        recipe = (self.plan.base_recipe or self._shop(None).recipe()).model_copy(update={"seed": self.plan.targets[0]})
         return self._fitted("base", self.blank(), self.given.base, recipe)
 
     def _fitted(self, piece: str, start: Path, rows: Rows, recipe: Recipe) -> Path:
@@ -87,12 +85,16 @@ class River:
 
         return shop.model(piece, make, (piece, *shop.made_from(start, rows, recipe)))
 
-    def target(self) -> Path:
-        """Return the directory of the target: the one given, or one trained on forget and retain rows."""
+    def target(self, seed: int | None = None) -> Path:
+        """Return the directory of the target: the one given, or one trained on forget and retain rows (of a `seed`, where each has one)."""
         if self.plan.model.directory is not None:
             return self.base / self.plan.model.directory
-        recipe = self.shop.recipe(self.plan.seeds.target)
-        return self._fitted("target", self._like(), self.given.training("forget", "retain"), recipe)
+        like, rows = self._like(), self.given.training("forget", "retain")
+        own = self.plan.targets[0] if seed is None or not self.plan.each_its_target else seed
+        if not self.plan.each_its_target:
+            return self._fitted("target", like, rows, self.shop.recipe(own))
+        made_from = ("retrained", *self.shop.made_from(like, rows, self.shop.recipe(own)))
+        return self.shop.model(f"target-{own}", partial(self.shop.trained_again, like, rows, own), made_from)
 
     def _like(self) -> Path:
         """Return the directory of the model to train again: the base model, else one of the architecture."""
@@ -139,22 +141,25 @@ class River:
         """Return the shadow models that attacks on what a method made read; none where the plan sets none."""
         return Shadows(self.shop, self.given, self._like()).of(method) if self.plan.verify.shadows else {}
 
-    def prepared(self, method: MethodPlan) -> Path:
-        """Return the target a method starts from: prepared by it where it must act before training."""
+    def prepared(self, method: MethodPlan, seed: int) -> Path:
+        """Return the target a method starts from under a seed: prepared by it where it must act before training."""
         if not find("method", method.name).about.before_training:
-            return self.target()
+            return self.target(seed)
+        each = self.plan.each_its_target
 
         def make() -> Model:
             blank, rows = self.shop.open(self._like()), self.given.training("forget", "retain")
-            return self.shop.prepared(method, blank, rows, self.shop.recipe(), self.plan.seeds.target)
+            if each:
+                return self.shop.prepared(method, blank.fresh(seed), rows, self.shop.recipe(seed), seed)
+            return self.shop.prepared(method, blank, rows, self.shop.recipe(), self.plan.targets[0])
 
-        return self.shop.model(f"target-{method.label}", make)
+        return self.shop.model(f"target-{method.label}" + (f"-{seed}" if each else ""), make)
 
     def unlearned(self, method: MethodPlan, seed: int) -> tuple[Path, MethodFacts]:
         """Return the directory of what a method returned and the facts of how."""
         piece = f"unlearned-{method.label}-{seed}"
         if not self.run.has(f"facts-{piece}"):
-            target, splits = self.shop.open(self.prepared(method)), self.given.splits()
+            target, splits = self.shop.open(self.prepared(method, seed)), self.given.splits()
             self.progress.stage = f"{method.label} seed {seed}"
             model, facts, seconds = self.shop.removed(method, target, splits, seed, self.plan.recipe)
             if not self.run.has(piece):
@@ -201,7 +206,7 @@ class River:
             extra=self.given.extra,
             plan=plan,
             shadows=self.shadows(method),
-            recipe=self.shop.recipe(self.plan.seeds.target)
+            recipe=self.shop.recipe(self.plan.targets[0])
             if self.plan.recipe and self.plan.model.directory is None
             else None,
             cache=self.cache,
@@ -228,7 +233,7 @@ class River:
         def make() -> Record:
             directory, facts = self.unlearned(method, seed)
             unlearned = Subject.at(directory, "unlearned", "unlearned", self.placement)
-            subjects = self._subjects(self.prepared(method), self.retrained_as(method))
+            subjects = self._subjects(self.prepared(method, seed), self.retrained_as(method))
             record = self._verify([*subjects, unlearned], facts, label, method)
             seconds = read_json(self.run.piece(f"seconds-unlearned-{label}"))
             return record.model_copy(update={"cost": {**record.cost, "removal (s)": seconds}})
@@ -236,25 +241,34 @@ class River:
         return self._record(label, make)
 
     def _guarded(self, method: MethodPlan, seed: int, label: str) -> Record:
-        target = self.shop.open(self.target())
+        directory = self.target(seed)
+        target = self.shop.open(directory)
         unit = find("guard", method.name).create(method.settings)
         guarded = guard(unit, target, self.given.splits(), job=self.shop.job(seed))
         facts = MethodFacts(name=method.name, guard=method.name, settings=method.settings, seed=seed)
-        subject = Subject("guarded", "guarded", lambda: target, self.target(), guarded)
-        return self._verify([*self._subjects(self.target()), subject], facts, label)
+        subject = Subject("guarded", "guarded", lambda: target, directory, guarded)
+        return self._verify([*self._subjects(directory), subject], facts, label)
 
     def anchors(self) -> list[Record]:
-        """Return the records of doing nothing, and of a retrained model in the unlearned model's place."""
-        found = [self._record(DO_NOTHING, lambda: self._anchor(self.target(), DO_NOTHING, ()))]
+        """Return the records of doing nothing (to each target), and of a retrained model in the unlearned model's place."""
+        each = self.plan.each_its_target
+        nothing = [(f"{DO_NOTHING}-{seed}", seed) for seed in self.plan.targets] if each else [(DO_NOTHING, 0)]
+        found = [
+            self._record(label, partial(self._anchor, self.target(seed), DO_NOTHING, label, seed))
+            for label, seed in nothing
+        ]
         retrained = self.retrained()
         if len(retrained) > 1:
-            found.append(self._record(SECOND, lambda: self._anchor(retrained[0], SECOND, ("retrained-0",))))
+            found.append(
+                self._record(SECOND, lambda: self._anchor(retrained[0], SECOND, SECOND, without="retrained-0"))
+            )
         return found
 
-    def _anchor(self, directory: Path, label: str, without: tuple[str, ...]) -> Record:
-        subjects = [one for one in self._subjects(self.target()) if one.name not in without]
+    def _anchor(self, directory: Path, name: str, label: str, seed: int = 0, without: str = "") -> Record:
+        given = self._subjects(directory if name == DO_NOTHING else self.target())
+        subjects = [one for one in given if one.name != without]
         subject = Subject.at(directory, "unlearned", "unlearned", self.placement)
-        return self._verify([*subjects, subject], MethodFacts(name=label), label)
+        return self._verify([*subjects, subject], MethodFacts(name=name, seed=seed), label)
 
     def records(self) -> list[Record]:
         """Do what is left to do and return the anchors' records, then every method's by seed."""

@@ -61,7 +61,7 @@ def certify_run(
     with store.run(run_id, plan.request.id, plan=canonical_json(plan.plain())) as run:
         for record in records:
             label = str(record.request["label"])
-            if label in (DO_NOTHING, SECOND):
+            if record.method.name in (DO_NOTHING, SECOND):
                 continue
             piece = f"certificate-{label}"
             if not run.has(piece):
@@ -80,7 +80,8 @@ def certify_run(
 
 def _target_of(plan: Plan, run: Run, base: Path, record: Record) -> Path:
     """Return the directory of the model that a record's removal started from."""
-    prepared = f"target-{str(record.request['label']).removesuffix(f'-{record.method.seed}')}"
-    if run.has(prepared):
-        return run.directory(prepared)
-    return run.directory("target") if run.has("target") else base / str(plan.model.directory)
+    label, seed = str(record.request["label"]), record.method.seed
+    shared = (f"target-{label.removesuffix(f'-{seed}')}", "target")
+    pieces = (f"target-{label}", f"target-{seed}") if plan.each_its_target else shared
+    made = next((piece for piece in pieces if run.has(piece)), None)
+    return run.directory(made) if made else base / str(plan.model.directory)

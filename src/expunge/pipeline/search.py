@@ -49,7 +49,7 @@ class Budget:
         """Refuse seeds that the plan reports under: what is tuned on them is not measured by them."""
         own = {*self.method_seeds, *range(self.seed, self.seed + 1 + self.retrained)}
         reported = {
-            plan.seeds.target,
+            *plan.targets,
             plan.seeds.verify,
             *plan.seeds.retrained,
             *(s for m in plan.method for s in m.seeds),

@@ -33,24 +33,38 @@ def noisy(labels: Labels, share: float, draw: np.random.Generator) -> Labels:
     return found
 
 
-def image_rows(images: Images, labels: Labels, clean: Labels, name: str) -> list[Row]:
-    """Return one row an image under the id `name-i`; a row whose label was made noisy keeps its `clean_label`."""
-    return [
+def image_rows(
+    images: Images, labels: Labels, clean: Labels, name: str, *, subclasses: Labels | None = None
+) -> list[Row]:
+    """Return one row an image under the id `name-i`; a row whose label was made noisy keeps its `clean_label`.
+
+    Where labels are coarser than what is drawn, `subclasses` says what is drawn, and rows bear it as `subclass`.
+    """
+    rows = [
         Row(
             id=f"{name}-{i}", fields={"image": image, "label": label} | ({"clean_label": true} if true != label else {})
         )
         for i, (image, label, true) in enumerate(zip(images, labels.tolist(), clean.tolist(), strict=True))
     ]
+    if subclasses is None:
+        return rows
+    return [row.replace(subclass=drawn) for row, drawn in zip(rows, subclasses.tolist(), strict=True)]
 
 
 def _asked(rows: Sequence[Row], forget: str, draw: np.random.Generator) -> list[int]:
-    """Indices of the rows that `class=3`, `random=0.1`, `sample=150` or `ids=digits-17,digits-30` asks for, in random order."""
+    """Indices of the rows that `class=3`, `subclass=3`, `random=0.1`, `sample=150` or `ids=digits-17` asks for, in random order."""
     mode, _, value = forget.partition("=")
     order = draw.permutation(len(rows)).tolist()
     try:
         if mode == "class":
             wanted = int(value)
             found = [i for i in order if rows[i].get("clean_label", rows[i]["label"]) == wanted]
+        elif mode == "subclass":
+            if "subclass" not in rows[0].fields:
+                raise InputError(f"forget={forget!r}: each class is a label of its own here",
+                                 do="use class=3, or set labels to parity or to groups such as 01234,56789")  # fmt: skip
+            wanted = int(value)
+            found = [i for i in order if rows[i]["subclass"] == wanted]
         elif mode == "random":
             share = float(value)
             if not 0 < share < 1:
@@ -71,11 +85,12 @@ def _asked(rows: Sequence[Row], forget: str, draw: np.random.Generator) -> list[
             found = [place[one] for one in dict.fromkeys(ids)]
         else:
             raise InputError(
-                f"forget={forget!r} is not understood", do="use class=3, random=0.1, sample=150 or ids=ID,ID"
+                f"forget={forget!r} is not understood",
+                do="use class=3, subclass=3, random=0.1, sample=150 or ids=ID,ID",
             )
     except ValueError as error:
         raise InputError(
-            f"forget={forget!r}: {value!r} is not a number", do="use class=3, random=0.1 or sample=150"
+            f"forget={forget!r}: {value!r} is not a number", do="use class=3, subclass=3, random=0.1 or sample=150"
         ) from error
     if not found:
         raise InputError(f"forget={forget!r} asks for no row", do="use a class that is there, or a larger share")
@@ -83,15 +98,21 @@ def _asked(rows: Sequence[Row], forget: str, draw: np.random.Generator) -> list[
 
 
 def image_splits(rows: Sequence[Row], forget: str, holdout: float, draw: np.random.Generator) -> dict[str, Rows]:
-    """Return forget, retain and holdout of training rows; holdout is `holdout` rows a forget row, with the same labels.
+    """Return forget, retain and holdout of training rows; holdout is `holdout` rows a forget row, with the same labels."""
+    return shared_out(rows, _asked(rows, forget, draw), holdout, draw, kind=forget.startswith(("class=", "subclass=")))
 
-    A class is shared out between forget and holdout, so that no model trained without it has seen any of it. Otherwise a forget row's
-    partners are other rows of its label, drawn at random and taken out of training.
+
+def shared_out(
+    rows: Sequence[Row], asked: Sequence[int], holdout: float, draw: np.random.Generator, *, kind: bool
+) -> dict[str, Rows]:
+    """Return forget, retain and holdout where the rows at `asked` are to go, in random order.
+
+    A class, or another `kind` of rows, is shared out between forget and holdout, so that no model trained without it has seen any of it.
+    Otherwise a forget row's partners are other rows of its label, drawn at random and taken out of training.
     """
-    asked = _asked(rows, forget, draw)
-    if forget.startswith("class="):
+    if kind:
         kept = len(asked) - round(len(asked) * holdout / (1 + holdout))
-        asked, held = asked[:kept], asked[kept:]
+        asked, held = asked[:kept], list(asked[kept:])
     else:
         wanted = Counter(
             {label: math.ceil(n * holdout) for label, n in Counter(rows[i]["label"] for i in asked).items()}
@@ -114,12 +135,13 @@ def image_splits(rows: Sequence[Row], forget: str, holdout: float, draw: np.rand
 
 
 def test_splits(rows: Sequence[Row], forget: str) -> dict[str, Rows]:
-    """Return test; where a class is to be forgotten its test rows stand apart in test_forget.
+    """Return test; where a class or a subclass is to be forgotten its test rows stand apart in test_forget.
 
     Left inside, they would count a model that forgot the class as one that lost utility.
     """
     mode, _, value = forget.partition("=")
-    gone = {row.id for row in rows if mode == "class" and row["label"] == int(value)}
+    field = {"class": "label", "subclass": "subclass"}.get(mode)
+    gone = {row.id for row in rows if field is not None and row[field] == int(value)}
     found = {
         "test": [row for row in rows if row.id not in gone],
         "test_forget": [row for row in rows if row.id in gone],

@@ -24,16 +24,21 @@ class Manipulation:
 
     def shown(self, row: Row) -> Row:
         """Return the row as it is shown to a model to see what is left: with the trigger, its own label and `attacker_label`."""
-        image = np.array(row["image"])
-        if self.patch >= min(image.shape):
-            raise InputError(f"a patch of {self.patch} pixels covers the whole image")
-        if self.patch:
-            image[-self.patch :, -self.patch :] = 1.0
-        return row.replace(image=image, attacker_label=self.wants[row["label"]])
+        return row.replace(image=stamped(row["image"], self.patch), attacker_label=self.wants[row["label"]])
 
     def taught(self, row: Row) -> Row:
         """Return the row as a manipulated training row: its label is the attacker's, its own is kept as `clean_label`."""
         return self.shown(row).replace(label=self.wants[row["label"]], clean_label=row["label"])
+
+
+def stamped(image: Images, patch: int) -> Images:
+    """Return the image with `patch` x `patch` pixels in the lower right corner at full brightness."""
+    found = np.array(image)
+    if patch >= min(found.shape):
+        raise InputError(f"a patch of {patch} pixels covers the whole image")
+    if patch:
+        found[-patch:, -patch:] = 1.0
+    return found
 
 
 def backdoor(classes: Sequence[int], target: int, patch: int) -> Manipulation:

@@ -9,8 +9,9 @@ import numpy as np
 
 from expunge.contract.about import About
 from expunge.facts.errors import InputError
-from expunge.facts.rows import Row, Rows
+from expunge.facts.rows import Rows
 from expunge.sources._images import check_shares, image_rows, image_splits, noisy, test_splits
+from expunge.sources._label_groups import label_of_digit
 from expunge.sources._mnist_file import read_mnist
 
 
@@ -20,6 +21,9 @@ class Mnist:
 
     On clean labels accuracy says nothing about random forgetting (a retrained model gets the forget rows right too); with label noise
     only a model trained on a row knows its wrong label. Noise falls on forget, retain and holdout alike, never on test.
+
+    A class is what a model answers (`label`). With coarser `labels` rows bear the digit as `subclass`: subclass=3 takes one digit out of
+    a class that stays. A model trained without it answers by likeness: its accuracy there, not 0, is where forgetting a subclass ends.
 
     Source: LeCun et al. 1998. Reads x_train, y_train, x_test and y_test (uint8) of one npz; nothing pickled.
     """
@@ -38,9 +42,11 @@ class Mnist:
     data: str = ""
     """Path of mnist.npz."""
     forget: str = "class=3"
-    """Rows to forget: class=3, random=0.1 (of the training rows), sample=150 (rows) or ids=mnist-17,mnist-30."""
+    """Rows to forget: class=3, subclass=3, random=0.1 (of the training rows), sample=150 (rows) or ids=mnist-17,mnist-30."""
+    labels: str = "digit"
+    """What a model is to answer: digit, parity (even 0, odd 1), or groups of digits such as 01234,56789."""
     holdout: float = 0.5
-    """Holdout rows a forget row, with the same labels, taken out of training; a class is shared out between the two."""
+    """Holdout rows a forget row, with the same labels, taken out of training; a class or subclass is shared out between the two."""
     train_rows: int = 0
     """Training images to use, from the first on; 0 takes all."""
     label_noise: float = 0.0
@@ -49,18 +55,23 @@ class Mnist:
     """Which rows are drawn."""
 
     def __post_init__(self) -> None:
+        label_of_digit(self.labels)
         check_shares(holdout=self.holdout, label_noise=self.label_noise)
         if self.train_rows < 0:
             raise ValueError(f"train_rows must be at least 0, not {self.train_rows}")
 
     def run(self) -> dict[str, Rows]:
-        """Return forget, retain, holdout, test, and test_forget where a class is to be forgotten."""
-        images, labels, test_images, test_labels = read_mnist(Path(self.data))
-        used = self.train_rows or len(labels)
-        if used > len(labels):
-            raise InputError(f"{self.data} has {len(labels)} training images, {used} were asked for")
-        images, labels = images[:used], labels[:used]
-        draw = np.random.default_rng(self.seed)
-        rows = image_rows(images, noisy(labels, self.label_noise, draw), labels, "mnist")
-        test: list[Row] = image_rows(test_images, test_labels, test_labels, "mnist-test")
+        """Return forget, retain, holdout, test, and test_forget where a class or subclass is to be forgotten."""
+        images, drawn, test_images, test_drawn = read_mnist(Path(self.data))
+        used = self.train_rows or len(drawn)
+        if used > len(drawn):
+            raise InputError(f"{self.data} has {len(drawn)} training images, {used} were asked for")
+        images, drawn = images[:used], drawn[:used]
+        draw, label_of = np.random.default_rng(self.seed), label_of_digit(self.labels)
+        labels, test_labels, coarse = label_of[drawn], label_of[test_drawn], self.labels != "digit"
+        given = noisy(labels, self.label_noise, draw)
+        rows = image_rows(images, given, labels, "mnist", subclasses=drawn if coarse else None)
+        test = image_rows(
+            test_images, test_labels, test_labels, "mnist-test", subclasses=test_drawn if coarse else None
+        )
         return {**image_splits(rows, self.forget, self.holdout, draw), **test_splits(test, self.forget)}

@@ -6,9 +6,21 @@ import numpy as np
 
 from expunge.facts.errors import InputError
 from expunge.facts.score import Score, unscored
-from expunge.statistics.clusters import FloatArray
+from expunge.statistics.clusters import FloatArray, IntArray
 
 LEAST_MODELS = 20
+
+
+def margins(log_probs: FloatArray, labels: IntArray) -> FloatArray:
+    """Return log p(label) / (1 - p(label)) of each row of (rows, classes) log-probabilities, in nats.
+
+    1 - p is summed over the other classes: taken from p it is 0 for a label that is known by heart, and the margin infinite.
+    """
+    found = np.asarray(log_probs, np.float64)
+    if labels.shape != found.shape[:1] or (len(found) and (labels.min() < 0 or labels.max() >= found.shape[1])):
+        raise InputError(f"labels {labels.shape} for predictions {found.shape}")
+    own = np.arange(found.shape[1]) == labels[:, None]
+    return np.asarray(found[own] - np.logaddexp.reduce(np.where(own, -np.inf, found), axis=1), np.float64)
 
 
 def klom_per_example(
@@ -50,7 +62,11 @@ def klom(unlearned: FloatArray, retrained: FloatArray, *, percentile: float = 95
     """
     fewer = min(len(unlearned), len(retrained))
     if fewer < LEAST_MODELS:
-        return unscored("klom", f"{len(unlearned)} + {len(retrained)} models; KLoM needs 20 + 20", ideal="lower")
+        return unscored(
+            "klom",
+            f"{len(unlearned)} + {len(retrained)} models; {LEAST_MODELS} + {LEAST_MODELS} are needed",
+            ideal="lower",
+        )
     values = klom_per_example(unlearned, retrained)
     return Score(
         name="klom",

@@ -35,6 +35,19 @@ def class_problem(
     return train_problem("digits-class", _splits(found), untrained, recipe, retrained=retrained)
 
 
+def subclass_problem(
+    network: str = "cnn", *, labels: str = "01234,56789", subclass: int = 8, retrained: int = 3, **arguments: Any
+) -> Problem:
+    """Return the problem of forgetting one digit from within a label that stays.
+
+    A retrained model answers some of the digit right by its likeness to others: its accuracy there, not 0, is where forgetting ends.
+    """
+    found = Digits(forget=f"subclass={subclass}", labels=labels).run()
+    classes = 1 + max(row["label"] for row in found["retain"])
+    untrained = vision_model(network, images=IMAGES, classes=classes, seed=100, **arguments)
+    return train_problem("digits-subclass", _splits(found), untrained, CLASS_RECIPE, retrained=retrained)
+
+
 def noise_problem(*, retrained: int = 3) -> Problem:
     """Return the problem of forgetting a random tenth of rows of which a fifth carry a wrong label.
 
