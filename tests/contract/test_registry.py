@@ -76,7 +76,7 @@ def test_groups_are_flattened() -> None:
         ({"strict": 1}, "strict takes bool, not 1"),
         ({"name": 3}, "name takes str, not 3"),
         ({"beta": -1.0}, "beta must not be negative"),
-        ({"lr": -1.0}, "lr must not be negative"),
+        ({"lr": -1.0}, "lr and max_steps must not be negative"),
         ({"descent": {"lrr": 1.0}}, "lrr"),
     ],
 )

@@ -9,11 +9,15 @@ from typing import Any
 import pytest
 from tiny_directory import Command, people, write_jsonl
 
+from expunge.contract.splits import Splits
 from expunge.facts.digest import canonical_json
+from expunge.facts.rows import Row, Rows
 from expunge.pipeline import tune as module
-from expunge.pipeline.plan import read_plan
-from expunge.pipeline.search import Budget
-from expunge.pipeline.tune import search_table, tune
+from expunge.pipeline.plan import MethodPlan, read_plan
+from expunge.pipeline.progress import Bars
+from expunge.pipeline.search import Budget, Search
+from expunge.pipeline.tune import Tuner, search_table, tune
+from expunge.pipeline.validation import Validation
 from expunge.store.ledger import show
 from expunge.store.store import Store
 
@@ -62,19 +66,31 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def searched(work: Path) -> tuple[dict[str, Any], set[str]]:
-    """A whole search, and the ids of all rows that a model was trained or measured on."""
+    """A whole search, and the ids of all rows that a model was trained or measured on.
+
+    Its target is trained on all retain rows of the plan, its retrained model on these without the validation rows to forget.
+    """
     from expunge.modalities.text import TextModel
+    from expunge.pipeline import validation
 
     read: set[str] = set()
-    real = TextModel.pack_questions
+    trained: list[tuple[str, ...]] = []
+    real, train = TextModel.pack_questions, validation.fit
 
     def note(self: TextModel, questions: Any) -> Any:
         read.update(question.row_id for question in questions)
         return real(self, questions)
 
+    def fit(model: Any, rows: Any, *given: Any, **more: Any) -> Any:
+        trained.append(rows.ids)
+        return train(model, rows, *given, **more)
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TextModel, "pack_questions", note)
+        patch.setattr(validation, "fit", fit)
         found = tune(read_plan(work / "plan.toml"), work / "store", budget=BUDGET, base=work)
+    assert [len(rows) for rows in trained] == [22, 16]
+    assert set(trained[1]) < set(trained[0]) == read
     return found, read
 
 
@@ -104,12 +120,45 @@ def test_the_reported_rows_stay_unseen(work: Path, searched: tuple[dict[str, Any
 
 
 def test_what_is_told_is_the_objective_and_the_best_is_lowest(searched: tuple[dict[str, Any], set[str]]) -> None:
-    """distance + 1 * utility loss. Fails if the penalty is left out, or the best is the last."""
+    """Fails if the best is the last, or doing nothing is at no distance."""
     for one in searched[0]["methods"].values():
         values = [trial["objective"] for trial in one["trials"]]
         assert values == pytest.approx([trial["distance"] + trial["utility_loss"] for trial in one["trials"]])
         assert values[one["best"]] == min(values)
     assert 0.0 < searched[0]["do_nothing"] < 2.0
+
+
+def test_the_objective_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two seeds, (.3, .2) and (.1, .0), penalty 2: .2 + 2 * .1 = .4. Fails if the penalty or a seed is left out."""
+    rows = Rows(tuple(Row(id=f"r{i}", fields={"features": [i], "label": 0}) for i in range(4)))
+    given = Validation(Splits.of(forget=rows[:2], retain=rows[2:]), rows[2:], Rows(()), 0)
+    budget = Budget(steps=5, penalty=2.0, seeds=2, seed=40)
+    measured = iter([(0.3, 0.2), (0.1, 0.0)])
+    seeds: list[int] = []
+
+    class Near:
+        def distances(self, *_: object) -> tuple[float, float]:
+            return next(measured)
+
+    class Loads:
+        target = Path()
+
+        def open(self, path: Path) -> None:
+            return None
+
+    def unlearn(unit: Any, target: Any, splits: Any, *, job: Any, **_: object) -> tuple[None, None]:
+        seeds.append(job.seed)
+        assert (unit.descent.max_steps, unit.descent.lr) == (5, 0.25)
+        job.notes["optimiser_steps"] = 5
+        return None, None
+
+    monkeypatch.setattr(module, "unlearn", unlearn)
+    search = Search(MethodPlan(name="npo"), budget, given)
+    tuner = Tuner(budget, given, Loads(), Near(), None, Bars(quiet=True))  # type: ignore[arg-type]
+    assert tuner._try(search, {"lr": 0.25}) == pytest.approx(
+        {"objective": 0.4, "distance": 0.2, "utility_loss": 0.1, "steps": 5}
+    )
+    assert seeds == [140, 141]
 
 
 def test_finished_trials_are_not_made_again(

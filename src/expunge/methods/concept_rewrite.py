@@ -61,7 +61,7 @@ class ConceptRewrite:
             "clusters": "concept is exemplars or alike, or the same cluster comes first",
             "mass": "concept is exemplars, or the same inputs are taken",
         },
-        search={"refit": ("log", 1e-3, 1.0)},
+        search={"refit": ("choice", 0.0, 0.01, 0.1, 1.0)},
     )
 
     concept: str = "exemplars"
