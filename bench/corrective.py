@@ -155,7 +155,9 @@ def figure(kind: str, points: Mapping[tuple[str, float], Sequence[Point]], what:
     )
     chip = Markup('<li><svg class="chip" viewBox="-6 -6 12 12" aria-hidden="true">{}</svg>{}</li>')
     legend = Markup().join(chip.format(marker(0, 0, one.series), one.label) for one in lines)
-    return Markup('<figure>{}<ul class="legend">{}</ul></figure>').format(drawing, legend)
+    return Markup(
+        '<figure><figcaption>{}: {} accuracy, mean of {} seeds</figcaption>{}<ul class="legend">{}</ul></figure>'
+    ).format(kind, what, len(SEEDS), drawing, legend)
 
 
 def at(name: str, known: float, kind: str, settings: Mapping[str, Any], seed: int) -> Point:
