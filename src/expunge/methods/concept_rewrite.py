@@ -33,7 +33,8 @@ class ConceptRewrite:
     The forget rows are exemplars: they show the concept, and their labels are right. A layer on the head's input splits features into
     a score on the concept and the rest; the rule puts the score of rows without the concept for every row, and is folded into the head's
     weights: W' = W - (W pattern) vector^T. With `discovered` nobody says which rows show it: attribution maps of all rows are
-    clustered, and the few inputs that best go with one label are taken (engine.confounders).
+    clustered, and the few inputs that best go with one label are taken (engine.confounders). A rung judges the forget rows, which keep
+    their labels: whether the decision still hangs on the concept is for rows that show it under other labels to say.
 
     Source: Yan et al. 2023. Differs: see `differs`. Reads forget and retain. Moves the head. Cost: below.
     """
