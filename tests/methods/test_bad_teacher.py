@@ -6,6 +6,7 @@ import pytest
 import torch
 from tiny_problems import Tiny, mean_over_positions, plain
 
+from expunge.contract.job import Job
 from expunge.methods.bad_teacher import BadTeacher
 
 
@@ -24,7 +25,7 @@ def test_each_teacher_has_its_rows(
     """Fails if: teachers change places, the good one moves with the model, KL is averaged over classes or reversed."""
     tiny: Tiny = request.getfixturevalue(problem)
     seen = tiny.spied(BadTeacher(temperature=2.0, forget_weight=2.0, retain_weight=3.0), monkeypatch, seed=5)
-    push = divergence(tiny.target.fresh(5), seen.moved, seen.step.forget)
+    push = divergence(tiny.target.fresh(Job(seed=5).fresh_seed), seen.moved, seen.step.forget)
     keep = divergence(tiny.target, seen.moved, seen.step.retain)
     assert seen.loss == pytest.approx(2.0 * push + 3.0 * keep, rel=1e-4)
 

@@ -50,8 +50,8 @@ def test_the_loss_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
         "retain_weight": 3.0,
     }
     seen = tiny.spied(build(Blindspot, settings, where="test"), monkeypatch, seed=4)
-    recipe = Recipe(epochs=3, lr=0.02, batch_size=Blindspot().descent.batch_size, seed=4)
-    blind = fit(tiny.target.fresh(4), tiny.retain, recipe, job=Job(seed=4))
+    recipe = Recipe(epochs=3, lr=0.02, batch_size=Blindspot().descent.batch_size, seed=Job(seed=4).fresh_seed)
+    blind = fit(tiny.target.fresh(Job(seed=4).fresh_seed), tiny.retain, recipe, job=Job(seed=4))
 
     def run(module: Any, rows: Rows) -> tuple[torch.Tensor, torch.Tensor]:
         hidden = module.blocks[0](module.stem(torch.tensor(np.stack([row["features"] for row in rows]))))
@@ -80,7 +80,7 @@ def test_the_blind_model_never_sees_a_forget_row(monkeypatch: pytest.MonkeyPatch
     ((ids, epochs, start),) = seen
     assert ids == tiny.retain.ids
     assert epochs == Blindspot().proxy_epochs
-    fresh = list(tiny.target.fresh(9).module.parameters())
+    fresh = list(tiny.target.fresh(Job(seed=9).fresh_seed).module.parameters())
     assert all(torch.equal(one, other) for one, other in zip(start, fresh, strict=True))
     assert "fit_loss" not in facts.notes
 

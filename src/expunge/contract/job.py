@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -77,3 +78,12 @@ class Job:
 
     def __post_init__(self) -> None:
         self.generator.manual_seed(self.seed)
+
+    @property
+    def fresh_seed(self) -> int:
+        """The seed under which a unit draws weights anew: made from `seed`, and never a small number such as trainings have.
+
+        Under `seed` itself a target that was trained under the same seed began with the very weights that are drawn, and its layers below
+        fit them still: a head so drawn knows the forgotten class at once.
+        """
+        return int.from_bytes(hashlib.sha256(f"newly drawn weights {self.seed}".encode()).digest()[:4], "big") | 1 << 31

@@ -53,7 +53,7 @@ class BadTeacher:
 
     def run(self, model: Model, splits: Splits, job: Job) -> Model:
         """Return the model after descending the loss."""
-        frozen, untrained = frozen_copy(model), model.fresh(job.seed)
+        frozen, untrained = frozen_copy(model), model.fresh(job.fresh_seed)
 
         def loss(step: Step) -> Tensor:
             logits, at = model.logits(step.joint), step.is_forget

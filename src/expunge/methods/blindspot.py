@@ -70,8 +70,10 @@ class Blindspot:
         if not sites.head or not sites.blocks:
             raise InputError("blindspot compares blocks and head, and this architecture names none")
         names = (*sites.blocks, sites.head[-1])
-        recipe = Recipe(epochs=self.proxy_epochs, lr=self.proxy_lr, batch_size=self.descent.batch_size, seed=job.seed)
-        blind = fit(model.fresh(job.seed), splits.retain, recipe, job=replace(job, notes={}), label="blind model")
+        recipe = Recipe(
+            epochs=self.proxy_epochs, lr=self.proxy_lr, batch_size=self.descent.batch_size, seed=job.fresh_seed
+        )
+        blind = fit(model.fresh(job.fresh_seed), splits.retain, recipe, job=replace(job, notes={}), label="blind model")
 
         def loss(step: Step) -> Tensor:
             forget = step.forget_batch

@@ -52,7 +52,7 @@ class EUK:
     def run(self, model: Model, splits: Splits, job: Job) -> Model:
         """Return the model with its last layers trained anew."""
         anew = last_parameters(model, self.k)
-        drawn = dict(model.fresh(job.seed).module.named_parameters())
+        drawn = dict(model.fresh(job.fresh_seed).module.named_parameters())
         for name, parameter in model.module.named_parameters():
             if name in anew:
                 write(job, name, parameter, drawn[name])
