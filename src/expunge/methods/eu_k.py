@@ -38,7 +38,7 @@ class EUK:
         differs=(
             "A layer is a stem, a block or the head (what lies between goes with the later one).",
             "Its own optimiser settings (AdamW), where the paper trains as the target was.",
-            "Request after request earlier classes can come back: the head's rows for them are drawn anew, and no retain row holds them down.",
+            "Request after request earlier classes can come back: the head's rows for them are drawn anew, and nothing holds them down.",
             "A published copy resets only direct children that can reset themselves, so that a stage of nested modules keeps its weights.",
         ),
         cost="1 forward + 1 backward through the last k layers over retain rows a step",
