@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from expunge.benchmarks._data_file import data_file
 from expunge.contract.about import About
 from expunge.contract.units import BenchmarkPlan
-from expunge.facts.errors import InputError
 
 FILES = ("housing.csv.gz", "housing.csv")
 
@@ -58,10 +58,7 @@ class CaliforniaBenchmark:
 
     def run(self, data: Path | None) -> BenchmarkPlan:
         """Return the protocol over housing.csv.gz, or over the folder that holds it."""
-        found = [data / name for name in FILES] if data is not None and data.is_dir() else [data] if data else []
-        path = next((one for one in found if one.is_file()), None)
-        if path is None:
-            raise InputError(f"there is no file {data or FILES[0]}", do=f"give --data the path of {FILES[0]}")
+        path = data_file(data, FILES)
         source = {
             "data": str(path),
             "forget": self.forget,

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from expunge.benchmarks._classifiers import ATTACKS, columns, network
+from expunge.benchmarks._data_file import data_file
 from expunge.contract.about import About
 from expunge.contract.units import BenchmarkPlan
-from expunge.facts.errors import InputError
 
 FILES = ("adult-train.csv.gz", "adult-train.csv", "adult.data")
 
@@ -61,10 +61,7 @@ class UciAdultBenchmark:
 
     def run(self, data: Path | None) -> BenchmarkPlan:
         """Return the protocol over adult-train.csv.gz, or over the folder that holds it."""
-        found = [data / name for name in FILES] if data is not None and data.is_dir() else [data] if data else []
-        path = next((one for one in found if one.is_file()), None)
-        if path is None:
-            raise InputError(f"there is no file {data or FILES[0]}", do=f"give --data the path of {FILES[0]}")
+        path = data_file(data, FILES)
         kind = self.forget.partition("=")[0] not in ("random", "sample", "ids")
         return BenchmarkPlan(
             source="uci_adult",
