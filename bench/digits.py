@@ -21,7 +21,7 @@ import torch
 
 from expunge.contract.apply import locate, unlearn
 from expunge.contract.evidence import Evidence
-from expunge.contract.job import Job
+from expunge.contract.job import Job, Remembering
 from expunge.contract.model import Model
 from expunge.contract.registry import find, settings_of, units
 from expunge.contract.splits import Splits
@@ -98,10 +98,14 @@ def gap(numbers: np.ndarray, retrained: np.ndarray) -> float:
     return float(np.abs(numbers - retrained).mean())
 
 
+KEPT = Remembering()
+"""What a removal keeps for the next one of the same rows: dmm's datamodel serves every trial of a search."""
+
+
 def removed(label: str, settings: Mapping[str, Any], at: Problem, seed: int) -> tuple[Model, float]:
     """Return what a method made of the target, and the processor seconds it took."""
     name, _, locator = label.partition("+")
-    job = Job(seed=seed, recipe=RECIPE)
+    job = Job(seed=seed, recipe=RECIPE, cache=KEPT)
     began = time.process_time()
     if locator:
         job.mask = locate(find("locator", locator).create(), at.target, at.splits)

@@ -13,13 +13,12 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
 from expunge.contract.apply import guard
-from expunge.contract.job import Job
+from expunge.contract.job import Job, Remembering
 from expunge.contract.registry import find
 from expunge.contract.weights import weights_digest
 from expunge.facts.claim import RUNGS, Claim
@@ -48,21 +47,6 @@ ATTACKS = (
     "quantisation",
     "paraphrase",
 )
-
-
-@dataclass
-class Remembering:
-    """A cache for as long as a world lives: its controls are measured and attacked once."""
-
-    kept: dict[str, bytes] = field(default_factory=dict)
-
-    def get(self, key: str) -> bytes | None:
-        """Return what was put under `key`, or None."""
-        return self.kept.get(key)
-
-    def put(self, key: str, value: bytes) -> None:
-        """Keep `value` under `key`."""
-        self.kept[key] = value
 
 
 def record_of(

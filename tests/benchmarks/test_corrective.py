@@ -51,8 +51,8 @@ def test_claim_retraining_without_a_tenth_of_the_poison_leaves_the_backdoor(seed
 
 @pytest.mark.slow
 def test_claim_dampening_removes_a_backdoor_of_which_a_tenth_is_known_at_an_alpha_of_each_problems_own() -> None:
-    """With gradients squared by the batch, as the reference code does. Corrected accuracy by alpha 10, 25, 50, 100: 79.7, 6.9, .8, .2 on
-    seed 0 and 92.6, 93.0, 68.4, 2.3 on seed 1 (clean loss there 13, 4.6, .6, 0): no one alpha serves both.
+    """With gradients squared by the batch, as the reference code does. Corrected accuracy by alpha 10, 25, 50, 100: 81.7, 34.3, 1.0, .4 on
+    seed 0 and 92.1, 93.4, 78.1, 16.1 on seed 1 (clean loss there 14, 5.9, 1.1, 0): no one alpha serves both.
     """
     found = {
         (seed, alpha): after(SSD(alpha=alpha, dampening=1.0, batch_size=64), poisoned(seed))[0]["corrected"]

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from expunge.contract.job import Job
+from expunge.contract.job import Job, Remembering
 from expunge.contract.model import Batch, Capabilities, Question, Sites
 from expunge.engine.datamodels import (
     along,
@@ -237,15 +237,10 @@ def test_along_is_the_derivative_of_logits() -> None:
     torch.testing.assert_close(along(model, rows, step), found, rtol=2e-2, atol=2e-2)
 
 
-class Kept(dict[str, bytes]):
-    def put(self, key: str, value: bytes) -> None:
-        self[key] = value
-
-
 def test_subsets_are_trained_as_one_by_one_and_once() -> None:
     """Fails if: a model sees another's rows or seed, logits keep their mean, or a cached run trains again or misses what it depends on."""
     rows, recipe = table(), Recipe(epochs=3, lr=1e-2, batch_size=4)
-    cache = Kept()
+    cache = Remembering()
     job = Job(seed=2, cache=cache)
     masks, found = subset_logits(small(), rows, models=6, share=0.5, recipe=recipe, job=job)
     assert job.notes["models_trained"] == 6

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from plain_models import text_model
 from torch import nn
 
 from expunge.contract.apply import unlearn
-from expunge.contract.job import Job
+from expunge.contract.job import Job, Remembering
 from expunge.contract.splits import Splits
 from expunge.contract.weights import is_sharded, whole
 from expunge.engine.descend import Descent, Step, descend
@@ -167,19 +166,6 @@ def everything() -> dict[str, np.ndarray]:
     return found
 
 
-@dataclass
-class Own:
-    """A cache of one process."""
-
-    kept: dict[str, bytes]
-
-    def get(self, key: str) -> bytes | None:
-        return self.kept.get(key)
-
-    def put(self, key: str, value: bytes) -> None:
-        self.kept[key] = value
-
-
 def what_the_lead_does(folder: Path) -> dict[str, np.ndarray]:
     """What each process sees of what the first alone does."""
     rank = world()[0]
@@ -192,11 +178,11 @@ def what_the_lead_does(folder: Path) -> dict[str, np.ndarray]:
         from_lead(refuse)
     except InputError as error:
         found["refused"] = error.what
-    own = Own({"known": b"by the lead"} if rank == 0 else {"other": b"by another"})
+    own = Remembering({"known": b"by the lead"} if rank == 0 else {"other": b"by another"})
     both = shared(own)
     found["read"] = [str(both.get("known")), str(both.get("other"))]
     both.put("new", b"1")
-    found["kept"] = sorted(own.kept)
+    found["kept"] = sorted(own)
     with new_directory_of_lead(folder / "made") as partial:
         found["partial"] = str(partial)
         from_lead(lambda: (partial / "file").write_bytes(b"1"))

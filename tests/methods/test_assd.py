@@ -25,7 +25,13 @@ def test_percentile_by_hand() -> None:
 def test_it_is_ssd_at_the_threshold_of_the_percentile(clouds: Tiny) -> None:
     """Fails if the percentile is of another ratio, of one layer, or lambda is not 1."""
     model, facts = clouds.run(ASSD())
-    found = Importances.of(clouds.splits, lambda rows: diagonal_fisher(clouds.target, rows, job=Job()))
+    found = Importances.of(
+        clouds.target,
+        clouds.splits,
+        lambda rows: diagonal_fisher(clouds.target, rows, job=Job()),
+        kind="fisher-1",
+        job=Job(),
+    )
     ratios = np.concatenate(
         [(found.forget[name] / found.everywhere[name]).flatten().detach().numpy() for name in found.forget]
     ).astype(float)

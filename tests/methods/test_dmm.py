@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tiny_problems import Tiny
 
 from expunge.contract.apply import unlearn
-from expunge.contract.job import Job
+from expunge.contract.job import Job, Remembering
 from expunge.contract.model import Model
 from expunge.contract.registry import build
 from expunge.contract.splits import Splits
@@ -40,13 +40,6 @@ from expunge.statistics.klom import klom
 Numbers = NDArray[np.float64]
 FORGET = 16
 RECIPE = Recipe(epochs=30, lr=1e-2, batch_size=32)
-
-
-class Kept(dict[str, bytes]):
-    """A cache in memory: targets of one recipe share the models of a datamodel."""
-
-    def put(self, key: str, value: bytes) -> None:
-        self[key] = value
 
 
 def aims(
@@ -143,7 +136,7 @@ def attributed(seed: int) -> dict[str, tuple[float, float, float]]:
     splits, targets, retrained, others = models_of(seed, 10)
     rows = every(splits)
     true = mean_logits([*retrained, *others], rows) - mean_logits(targets, rows)
-    found, cache = {}, Kept()
+    found, cache = {}, Remembering()
     for name in dmm.ATTRIBUTORS:
         changes = []
         for target in targets[:3]:
@@ -177,7 +170,7 @@ def test_claim_attribution_predicts_leaving_the_set_out() -> None:
 
 def unlearned(method: Any, seed: int, count: int) -> list[Model]:
     splits, targets, _, _ = models_of(seed, count)
-    cache = Kept()
+    cache = Remembering()
     return [unlearn(method, target, splits, job=Job(seed=0, recipe=RECIPE, cache=cache))[0] for target in targets]
 
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -10,7 +10,7 @@ from digits_seeds import REPORTED, digits_of
 from torch import Tensor, nn
 
 from expunge.contract.apply import unlearn
-from expunge.contract.job import Job
+from expunge.contract.job import Job, Remembering
 from expunge.contract.mask import Mask
 from expunge.contract.model import Batch, Capabilities, Question, Sites
 from expunge.contract.splits import Splits
@@ -113,8 +113,8 @@ def test_mask_holds_entries() -> None:
     assert dampened(SSD(alpha=0.5, dampening=0.1), job=Job(mask=mask)) == pytest.approx([4.0, 6 * 0.175])
 
 
-BATCHED = SSD(alpha=5.0, dampening=0.25, batch_size=64)
-"""Chosen on the target of seed 900: the highest threshold at which gradients of 64 rows forgot the class and retain stayed at 99.8%."""
+BATCHED = SSD(alpha=20.0, dampening=0.25, batch_size=64)
+"""The threshold, of eleven from 5 to 40, with the least mean gap on the targets of seeds 900 to 903: .70, where 16 has 1.01 and 25 .72."""
 
 
 def test_claim_forgets_a_class_without_a_training_step() -> None:
@@ -127,8 +127,8 @@ def test_claim_forgets_a_class_without_a_training_step() -> None:
     after = Accuracies.of(model, problem)
     assert "optimiser_steps" not in facts.notes
     assert after.forget < 5
-    assert after.retain > 85
-    assert after.gap(retrained) < 8
+    assert after.retain > 95
+    assert after.gap(retrained) < 3
     assert facts.moved_entries < 0.5 * sum(p.numel() for p in model.module.parameters())
 
 
@@ -143,8 +143,8 @@ def test_claim_the_threshold_has_a_cliff() -> None:
 
 
 def test_rows_whose_gradients_it_takes() -> None:
-    """Each row of forget and retain once: 1390 against the 12950 of retraining over 10 epochs, 11%. Only a recipe of over 107 epochs makes
-    that less than 1%; with I_all stored, as the paper has it, forget rows alone remain, 0.7%. Fails if a row is passed twice."""
+    """Forget rows and all rows: 1485 against the 12950 of retraining over 10 epochs, 11%; a recipe of over 115 epochs makes that less than 1%.
+    Later forget rows alone, 0.7%: what all rows give is kept, as the paper stores it. Fails if a row is passed twice."""
     problem, _ = digits_of(0)
     seen: list[int] = []
 
@@ -155,30 +155,36 @@ def test_rows_whose_gradients_it_takes() -> None:
 
     twin = problem.target.copy()
     twin.__class__ = Counting
-    unlearn(SSD(batch_size=64), twin, problem.splits)
+    cache = Remembering()
+    unlearn(SSD(batch_size=64), twin, problem.splits, job=Job(cache=cache))
     forget, retain = (len(problem.splits.rows[name]) for name in ("forget", "retain"))
-    assert sum(seen) == forget + retain
+    assert sum(seen) == forget + forget + retain
     assert 0.1 < sum(seen) / (problem.recipe.epochs * retain) < 0.12
-    assert forget / (problem.recipe.epochs * retain) < 0.01
+    seen.clear()
+    unlearn(SSD(alpha=9.0, batch_size=64), twin, problem.splits, job=Job(cache=cache))
+    assert sum(seen) == forget < 0.01 * problem.recipe.epochs * retain
 
 
 @pytest.mark.slow
 def test_claim_over_targets_against_ascent() -> None:
-    """Three targets. Gradients of 64 rows forget the class in each; those of single rows at alpha 3 leave it in two.
+    """Three targets. Single rows at alpha 3 leave the class in two; batches of 64 at the alpha that four others chose leave it in one.
 
-    Retain 89.7, 94.4, 99.4%. Ascent that is stopped after one epoch forgets as much and keeps 99.0, 99.7, 99.2%: the paper's claim over it
-    does not hold here. Two epochs more wreck the model (64, 81, 71%), where SSD has no epoch to go too far by.
+    At alpha 8 batches forget it in each, at 91, 95 and 99.7% retain accuracy. Ascent that is stopped after one epoch forgets as much and
+    keeps 99.0, 99.7, 99.2%: the paper's claim over it does not hold here. Two epochs more wreck the model (64, 81, 71%), where SSD has no
+    epoch to go too far by.
     """
-    single, batched, once, thrice = [], [], [], []
+    single, chosen, batched, once, thrice = [], [], [], [], []
     for seed in REPORTED:
         problem, _ = digits_of(seed)
         single.append(removed(SSD(), problem, seed=0))
-        batched.append(removed(BATCHED, problem, seed=0))
+        chosen.append(removed(BATCHED, problem, seed=0))
+        batched.append(removed(replace(BATCHED, alpha=8.0), problem, seed=0))
         once.append(removed(Ascent(descent=Descent(lr=2e-3, epochs=1)), problem, seed=0))
         thrice.append(removed(Ascent(descent=Descent(lr=2e-3, epochs=3)), problem, seed=0))
-    print("single", single, "batched", batched, "once", once, "thrice", thrice)
+    print("single", single, "chosen", chosen, "batched", batched, "once", once, "thrice", thrice)
     assert all(one.forget < 5 for one in (*batched, *once))
     assert max(one.forget for one in single) > 50
+    assert sum(one.forget < 5 for one in chosen) == 2
     assert all(one.retain > 85 for one in batched)
     assert Accuracies.mean(once).retain > Accuracies.mean(batched).retain
     assert Accuracies.mean(thrice).retain < Accuracies.mean(batched).retain

@@ -55,6 +55,14 @@ class Forgetful:
         """Keep nothing."""
 
 
+class Remembering(dict[str, bytes]):
+    """A cache in memory, for removals of one process that share work: other seeds or settings, or the next request."""
+
+    def put(self, key: str, value: bytes) -> None:
+        """Keep `value` under `key`."""
+        self[key] = value
+
+
 @dataclass
 class Job:
     """One run of one unit.

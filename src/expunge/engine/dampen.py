@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
+from safetensors.torch import load, save
 from torch import Tensor
 
 from expunge.contract.job import Job
 from expunge.contract.model import Batch, Model
 from expunge.contract.splits import Splits
+from expunge.contract.weights import weights_digest
 from expunge.engine.edit import write
 from expunge.engine.per_example import gradient_size_sum
 from expunge.facts.rows import Rows
+
+Importance = Callable[[Rows], Mapping[str, Tensor]]
+MOST_KEPT = 2**28
+"""Entries of an importance that is kept for later removals (a gibibyte of float32); that of a larger model is not."""
 
 
 @dataclass(frozen=True)
@@ -25,19 +32,35 @@ class Importances:
     everywhere: Mapping[str, Tensor]
 
     @classmethod
-    def of(cls, splits: Splits, importance: Callable[[Rows], Mapping[str, Tensor]]) -> Importances:
-        """Measure both from an importance that is a mean over rows."""
-        forget, retain = splits.forget, splits.retain
-        own, kept = importance(forget), importance(retain)
-        count = len(forget) + len(retain)
-        both = {name: (len(forget) * value + len(retain) * kept[name]) / count for name, value in own.items()}
-        return cls(own, both)
+    def of(cls, model: Model, splits: Splits, importance: Importance, *, kind: str, job: Job) -> Importances:
+        """Measure both by an importance that is a mean over rows; `kind` names it and its settings.
+
+        That of all rows is the same for every request and setting of a target: `job.cache` keeps it. Later removals read forget rows alone.
+        """
+        every = Rows(tuple(sorted((*splits.forget, *splits.retain), key=lambda row: row.id)), "all")
+        return cls(importance(splits.forget), _kept(model, every, importance, kind, job))
 
     def ratios(self) -> Tensor:
         """Return I_forget / I_all of every entry in one vector; entries that matter to no row have none and are left out."""
         found = [own.flatten() / self.everywhere[name].flatten() for name, own in self.forget.items()]
         ratios = torch.cat(found)
         return ratios[ratios.isfinite()]
+
+
+def _kept(model: Model, rows: Rows, importance: Importance, kind: str, job: Job) -> Mapping[str, Tensor]:
+    """Return the importance of all rows, from `job.cache` where it was measured before, and note how many rows were read for it."""
+    noisy = model.noise(model.pack_apart(rows[:1]), torch.Generator()) is not None
+    names = [name for name, parameter in model.module.named_parameters() if parameter.requires_grad]
+    facts = (kind, weights_digest(model.module), rows.digest(), *names, *([str(job.seed)] if noisy else []))
+    key = "importance-" + hashlib.sha256("/".join(facts).encode()).hexdigest()
+    kept = job.cache.get(key)
+    job.notes["all_rows_read"] = 0 if kept else len(rows)
+    if kept:
+        return {name: value.to(model.device) for name, value in load(kept).items()}
+    found = importance(rows)
+    if sum(value.numel() for value in found.values()) <= MOST_KEPT:
+        job.cache.put(key, save({name: value.contiguous() for name, value in found.items()}))
+    return found
 
 
 def dampen(model: Model, importances: Importances, *, alpha: float, dampening: float, job: Job) -> None:

@@ -31,7 +31,8 @@ class ASSD:
     is 1: theta * min(I_all / I_forget, 1) where I_forget > alpha I_all.
 
     Source: Schoepf, Foster and Brintrup 2024. Differs: see `differs`.
-    Reads forget and retain. Moves only the selected entries. Cost: one gradient pass over forget and one over retain.
+    Reads forget and retain. Moves only the selected entries. Cost: one gradient pass over forget, and one over all rows that later removals
+    need not repeat.
     """
 
     about = About(
@@ -50,7 +51,7 @@ class ASSD:
             "The ratio is forget over all, as in the public code.",
             "On a class of digits (3 targets) the claim does not hold: the 2% of weights chosen leave 96 to 100% of the class.",
         ),
-        cost="1 forward + 1 backward over every row, once",
+        cost="1 forward + 1 backward over forget rows, and over all rows once a target (job.cache)",
     )
 
     batch_size: int = 1
@@ -62,7 +63,7 @@ class ASSD:
         def importance(rows: Rows) -> dict[str, Tensor]:
             return diagonal_fisher(model, rows, batch_size=self.batch_size, job=job)
 
-        found = Importances.of(splits, importance)
+        found = Importances.of(model, splits, importance, kind=f"fisher-{self.batch_size}", job=job)
         count = len(splits.forget)
         share = percentile(count, count + len(splits.retain))
         alpha = float(np.percentile(found.ratios().double().cpu().numpy(), share))

@@ -21,7 +21,8 @@ class LFSSD:
     becomes theta * min(lambda I_all / I_forget, 1), as in SSD.
 
     Source: Foster, Schoepf and Brintrup 2024. Differs: see `differs`.
-    Reads forget and retain. Moves only the selected entries. Cost: one gradient pass over forget and one over retain.
+    Reads forget and retain. Moves only the selected entries. Cost: one gradient pass over forget, and one over all rows that later removals
+    need not repeat.
     """
 
     about = About(
@@ -39,7 +40,7 @@ class LFSSD:
             "I_all is taken over forget and retain rows together.",
             "A text's words are its inputs and are read; rows of other kinds must bear some label, which is never looked at.",
         ),
-        cost="1 forward + 1 backward over every row, once",
+        cost="1 forward + 1 backward over forget rows, and over all rows once a target (job.cache)",
         search={"alpha": ("log", 1.0, 10.0), "dampening": ("log", 0.1, 1.0)},
     )
 
@@ -50,6 +51,8 @@ class LFSSD:
 
     def run(self, model: Model, splits: Splits, job: Job) -> Model:
         """Return the model with selected weights dampened."""
-        found = Importances.of(splits, partial(output_sensitivity, model, job=job))
+        found = Importances.of(
+            model, splits, partial(output_sensitivity, model, job=job), kind="output-sensitivity", job=job
+        )
         dampen(model, found, alpha=self.alpha, dampening=self.dampening, job=job)
         return model
