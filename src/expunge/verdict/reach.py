@@ -8,6 +8,7 @@ from expunge.facts.claim import Claim, Control, Rung
 from expunge.facts.record import Record, Step, Test
 from expunge.verdict.compare import compare
 from expunge.verdict.noise import beyond_noise
+from expunge.verdict.over_forgetting import over_forgotten
 from expunge.verdict.provenance import made
 from expunge.verdict.roles import (
     control_of,
@@ -38,7 +39,8 @@ def reach(record: Record) -> Claim:
     The tests passed must also see something in the target: one that it passes, too, is no evidence of a removal.
     `missing` names, for the next rung, every test that failed or could not be made. Provenance is contradicted by a direct
     question or an attack whose success is shown to exceed the control's by more than its margin, and by more than control models
-    differ among themselves; an excess within that noise is named beside the claim.
+    differ among themselves; an excess within that noise is named beside the claim. Beside a rung that was reached stands what is shown to
+    lie below its control.
     """
     tests, control, how = derive_tests(record), control_of(record), made(record)
     refused = (f"provenance: {how.refused}",) if how.refused else ()
@@ -62,11 +64,12 @@ def reach(record: Record) -> Claim:
             contradicted=True,
         )
     rung, more, missing = _guarded(tests) if is_guarded(record) else _climb(record, tests, control)
+    over = () if rung in ("not_shown", "suppressed") else over_forgotten(record, tests)
     return Claim(
         provenance=how.provenance,
         rung=rung,
         control=control,
-        qualifiers=(*how.qualifiers, *common, *(f"{test.name} {WITHIN_NOISE}" for test in above), *more),
+        qualifiers=(*how.qualifiers, *common, *(f"{test.name} {WITHIN_NOISE}" for test in above), *over, *more),
         missing=(*missing, *refused),
     )
 
