@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -105,6 +105,30 @@ class Planted:
             outcomes=tuple(one for name, own in rates.items() for one in self.outcomes(name, own, items=items)),
             measurements=tuple(self.probability(name, own["probability"]) for name, own in rates.items()),
         )
+
+    WIDE = (0.27, 0.3, 0.32, 0.35, 0.38, 0.4, 0.43, 0.45, 0.48, 0.5)
+    NARROW = (0.37, 0.38, 0.38, 0.38, 0.38, 0.39, 0.38, 0.38, 0.38, 0.38)
+    """Shares that ten retrained models answer: a voice they never heard, and a class."""
+
+    def answering(self, judged: float, controls: Sequence[float], **given: Any) -> Record:
+        """Return a record whose direct questions (400) are answered at these rates, all else as by models that never saw the rows.
+
+        The first rows are got right: models differ by the number of rows alone.
+        """
+        record = self.record(NEVER, controls=len(controls), **given)
+        rates = {"target": 0.98, "judged": judged} | {f"retrained-{i}": rate for i, rate in enumerate(controls)}
+        asked = [
+            Outcome(
+                attack="direct questions",
+                model=model,
+                kind="success",
+                step="behavioural",
+                forget=tuple((np.arange(400) < round(share * 400)).astype(float).tolist()),
+            )
+            for model, share in rates.items()
+        ]
+        kept = [one for one in record.outcomes if one.step != "behavioural"]
+        return record.model_copy(update={"outcomes": (*asked, *kept)})
 
     @staticmethod
     def without(record: Record, **fields: Any) -> Record:

@@ -2,37 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
-from expunge.facts.record import Outcome, Record
 from expunge.verdict.reach import reach
 
 Make = Callable[..., Any]
 EXACT = {"provenance": "exact", "provenance_checks": ("slice hash",)}
-ROWS = 400
-
-
-def asked(model: str, share: float) -> Outcome:
-    """The first rows are got right: models differ by the number of rows alone."""
-    right = (np.arange(ROWS) < round(share * ROWS)).astype(float)
-    return Outcome(
-        attack="direct questions", model=model, kind="success", step="behavioural", forget=tuple(right.tolist())
-    )
-
-
-def record_of(planted: Make, never: Any, judged: float, controls: Sequence[float], **given: Any) -> Record:
-    """A record whose direct questions are answered at these rates, all else as by models that never saw the rows."""
-    record = planted().record(never, controls=len(controls), method=EXACT, **given)
-    kept = [one for one in record.outcomes if one.step != "behavioural"]
-    rates = {"target": 0.98, "judged": judged} | {f"retrained-{i}": rate for i, rate in enumerate(controls)}
-    return record.model_copy(update={"outcomes": (*(asked(*pair) for pair in rates.items()), *kept)})
-
-
-WIDE = (0.27, 0.3, 0.32, 0.35, 0.38, 0.4, 0.43, 0.45, 0.48, 0.5)
-NARROW = (0.37, 0.38, 0.38, 0.38, 0.38, 0.39, 0.38, 0.38, 0.38, 0.38)
 
 
 def test_a_retrained_model_among_retrained_models_is_no_contradiction(planted: Make, never: Any) -> None:
@@ -40,7 +16,7 @@ def test_a_retrained_model_among_retrained_models_is_no_contradiction(planted: M
 
     Fails if row-level bounds alone contradict (the false alarm), if the excess is not named, or if the rung is given for free.
     """
-    claim = reach(record_of(planted, never, 0.52, WIDE))
+    claim = reach(planted().answering(0.52, planted.WIDE, method=EXACT))
     assert (claim.provenance, claim.contradicted, claim.rung) == ("exact", False, "not_shown")
     assert "direct questions exceeds its control, within the noise between control models" in claim.qualifiers
     assert claim.headline.startswith("exact (")
@@ -48,14 +24,14 @@ def test_a_retrained_model_among_retrained_models_is_no_contradiction(planted: M
 
 def test_the_same_excess_over_models_that_agree_is_one(planted: Make, never: Any) -> None:
     """Fails if the noise of the models is not measured."""
-    claim = reach(record_of(planted, never, 0.52, NARROW))
+    claim = reach(planted().answering(0.52, planted.NARROW, method=EXACT))
     assert (claim.contradicted, claim.rung) == (True, "not_shown")
     assert claim.missing[0].startswith("exact is contradicted: direct questions: success 0.520")
 
 
 def test_what_still_knows_is_contradicted_beside_noisy_models(planted: Make, never: Any) -> None:
     """Fails if noise excuses everything."""
-    assert reach(record_of(planted, never, 0.98, WIDE)).contradicted
+    assert reach(planted().answering(0.98, planted.WIDE, method=EXACT)).contradicted
 
 
 def test_many_attacks_are_corrected_for(planted: Make, never: Any) -> None:
@@ -65,22 +41,22 @@ def test_many_attacks_are_corrected_for(planted: Make, never: Any) -> None:
     """
     from expunge.statistics.equivalence import highest_of_another
 
-    shares = [round(one * ROWS) / ROWS for one in WIDE]
+    shares = [round(one * 400) / 400 for one in planted.WIDE]
     alone, among = highest_of_another(shares), highest_of_another(shares, alpha=0.05 / 3)
     between = (alone + among) / 2
-    assert alone < round(between * ROWS) / ROWS < among
-    assert not reach(record_of(planted, never, between, WIDE)).contradicted
+    assert alone < round(between * 400) / 400 < among
+    assert not reach(planted().answering(between, planted.WIDE, method=EXACT)).contradicted
 
 
 def test_one_control_shows_no_noise(planted: Make, never: Any) -> None:
     """Fails if a single retrained model is taken for one without spread that any excess contradicts, or that none does."""
-    assert reach(record_of(planted, never, 0.52, (0.38,))).contradicted
-    assert not reach(record_of(planted, never, 0.45, (0.38,))).contradicted
+    assert reach(planted().answering(0.52, (0.38,), method=EXACT)).contradicted
+    assert not reach(planted().answering(0.45, (0.38,), method=EXACT)).contradicted
 
 
 def test_without_provenance_nothing_is_added(planted: Make, never: Any) -> None:
     """Fails if the excess of a method that claims nothing is excused beside its claim."""
-    record = record_of(planted, never, 0.52, WIDE)
+    record = planted().answering(0.52, planted.WIDE, method=EXACT)
     plain = record.model_copy(
         update={"method": record.method.model_copy(update={"provenance": "none", "provenance_checks": ()})}
     )
