@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -129,3 +131,13 @@ def test_a_store_that_cannot_be_written_is_named(command: Command, tmp_path: Pat
     assert re.search(r"BAD +store .* cannot be written", done.out)
     assert command("doctor", "--store", tmp_path / "new" / "store").code == 0
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_python_m_expunge_is_the_command() -> None:
+    """Fails if the package cannot be run as a module, or leaves with another status than the command."""
+    done, wrong = (
+        subprocess.run([sys.executable, "-m", "expunge", *words], capture_output=True, text=True, check=False)
+        for words in (("units", "--kind", "guard"), ("nonsense",))
+    )
+    assert (done.returncode, done.stdout.split()[:2]) == (0, ["guard", "refusal"])
+    assert (wrong.returncode, "nonsense" in wrong.stderr) == (2, True)
