@@ -111,16 +111,21 @@ def test_columns_of_attacks() -> None:
 
 
 def test_notes_say_what_is_not_a_default() -> None:
-    """Fails if settings of the protocol, its notes, rows measured or seconds are left out, or anchors get seconds."""
+    """Fails if settings of the protocol, its notes, rows measured or seconds are left out, anchors get seconds, or work done
+    once and kept makes a method look cheap."""
     protocol = replace(PROTOCOL, notes=("A note.",), method_settings={"ascent": {"lr": 0.5, "epochs": 2}})
     plan = benchmark_plan("b", protocol, ["npo", "ascent"], seeds=[0], retrained=[7])
     facts = {"splits": (SplitFacts(name="forget", n=12),), "cost": {"removal (s)": 2.0}}
     one = record("npo", 0, 0.1).model_copy(update=facts)
     two = record("npo", 1, 0.1).model_copy(update={"cost": {"removal (s)": 5.0}})
+    first, *later = (
+        record("dmm", seed, 0.1).model_copy(update={"cost": {"removal (s)": cost}})
+        for seed, cost in enumerate((94.0, 1.0, 1.0))
+    )
     about = About(
         needs=(), modalities=("text",), claim="It forgets.", paper="", link="", year=2024, differs=("Small.",)
     )
-    assert notes(about, protocol, plan, [one, two, record("do_nothing", 0, 0.9)]) == [
+    assert notes(about, protocol, plan, [one, two, first, *later, record("do_nothing", 0, 0.9)]) == [
         "It forgets.",
         "",
         "- Small.",
@@ -128,7 +133,7 @@ def test_notes_say_what_is_not_a_default() -> None:
         "- Settings other than the methods' defaults: ascent lr=0.5, epochs=2.",
         "",
         "target 0.00M parameters; rows measured: forget 12.",
-        "Mean seconds of a removal: npo 3.5.",
+        "Mean seconds of a removal: npo 3.5, dmm 32 (once 94).",
     ]
 
 
