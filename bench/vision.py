@@ -1,8 +1,8 @@
 """Every method on six requests: python bench/vision.py --data ../shared/data --out vision-run. Resumes; --page writes a page.
 
 A request's methods get the same search (trials, optimiser steps, rows a step) on a second request made of its retain rows, then run under
-every seed beside ten retrained models. Tables stand between do-nothing and a second retrained model; seconds are those of a removal that found
-nothing kept by an earlier one, over those of training again: medians, in the same run.
+every seed beside ten retrained models. Tables stand between do-nothing and a second retrained model; seconds are those of a removal over
+those of training again (medians; a removal that found work of an earlier one kept does not count).
 """
 
 from __future__ import annotations
