@@ -35,10 +35,15 @@ class Importances:
     def of(cls, model: Model, splits: Splits, importance: Importance, *, kind: str, job: Job) -> Importances:
         """Measure both by an importance that is a mean over rows; `kind` names it and its settings.
 
-        That of all rows is the same for every request and setting of a target: `job.cache` keeps it. Later removals read forget rows alone.
+        That of all rows is the same for every request and setting of a target: `job.cache` keeps it, and later removals read forget rows
+        alone. Not where a loss draws noise: there a forget row must have the same draws in both, or the ratio is one of noise.
         """
+        own = importance(splits.forget)
+        if model.noise(model.pack_apart(splits.forget[:1]), torch.Generator()) is not None:
+            job.notes["all_rows_read"] = len(splits.retain)
+            return cls(own, _mean(own, len(splits.forget), importance(splits.retain), len(splits.retain)))
         every = Rows(tuple(sorted((*splits.forget, *splits.retain), key=lambda row: row.id)), "all")
-        return cls(importance(splits.forget), _kept(model, every, importance, kind, job))
+        return cls(own, _kept(model, every, importance, kind, job))
 
     def ratios(self) -> Tensor:
         """Return I_forget / I_all of every entry in one vector; entries that matter to no row have none and are left out."""
@@ -47,11 +52,15 @@ class Importances:
         return ratios[ratios.isfinite()]
 
 
+def _mean(one: Mapping[str, Tensor], n: int, other: Mapping[str, Tensor], m: int) -> dict[str, Tensor]:
+    """Return the mean over n + m rows from the means over n and over m."""
+    return {name: (n * value + m * other[name]) / (n + m) for name, value in one.items()}
+
+
 def _kept(model: Model, rows: Rows, importance: Importance, kind: str, job: Job) -> Mapping[str, Tensor]:
     """Return the importance of all rows, from `job.cache` where it was measured before, and note how many rows were read for it."""
-    noisy = model.noise(model.pack_apart(rows[:1]), torch.Generator()) is not None
     names = [name for name, parameter in model.module.named_parameters() if parameter.requires_grad]
-    facts = (kind, weights_digest(model.module), rows.digest(), *names, *([str(job.seed)] if noisy else []))
+    facts = (kind, weights_digest(model.module), rows.digest(), *names)
     key = "importance-" + hashlib.sha256("/".join(facts).encode()).hexdigest()
     kept = job.cache.get(key)
     job.notes["all_rows_read"] = 0 if kept else len(rows)
