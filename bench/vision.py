@@ -124,6 +124,9 @@ def searched(name: str, protocol: BenchmarkPlan, methods: Sequence[str], given: 
         )
         for label, search in result["methods"].items():
             best = search["trials"][search["best"]]
+            if search["use"] is None:
+                found[label] = {"settings": {}, "why": f"no trial could be run: {best['failed']}"}
+                continue
             found[label] = {"settings": search["use"], "trials": len(search["trials"]),
                             "objective": best["objective"], "as_it_is": search["trials"][0]["objective"],
                             "do_nothing": result["do_nothing"]}  # fmt: skip

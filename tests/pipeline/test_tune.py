@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from tiny_directory import Command, people, write_jsonl
 
+from expunge.contract.job import Cache, Job, Progress, Remembering
 from expunge.contract.splits import Splits
 from expunge.facts.digest import canonical_json
 from expunge.facts.rows import Row, Rows
@@ -146,6 +147,9 @@ def test_the_objective_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
         def open(self, path: Path) -> None:
             return None
 
+        def job(self, seed: int, cache: Cache, progress: Progress) -> Job:
+            return Job(seed=seed, cache=cache, progress=progress)
+
     def unlearn(unit: Any, target: Any, splits: Any, *, job: Any, **_: object) -> tuple[None, None]:
         seeds.append(job.seed)
         assert (unit.descent.max_steps, unit.descent.lr) == (5, 0.25)
@@ -154,7 +158,7 @@ def test_the_objective_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(module, "unlearn", unlearn)
     search = Search(MethodPlan(name="npo"), budget, given)
-    tuner = Tuner(budget, given, Loads(), Near(), None, Bars(quiet=True))  # type: ignore[arg-type]
+    tuner = Tuner(budget, given, Loads(), Near(), None, Remembering(), Bars(quiet=True))  # type: ignore[arg-type]
     assert tuner._try(search, {"lr": 0.25}) == pytest.approx(
         {"objective": 0.4, "distance": 0.2, "utility_loss": 0.1, "steps": 5}
     )
@@ -194,7 +198,51 @@ def test_a_method_that_refuses_the_rows_does_not_end_the_search(work: Path, monk
     budget = Budget(trials=2, steps=3, batch_size=4, seed=40)
     found = tune(read_plan(work / "plan.toml"), work / "refused", names=["grad_diff", "ssd"], budget=budget, base=work)
     assert [one["failed"] for one in found["methods"]["grad_diff"]["trials"]] == ["these rows have no class"] * 2
+    assert found["methods"]["grad_diff"]["use"] is None
+    assert search_table(found)[1][-1] == "none: these rows have no class"
+    assert found["methods"]["ssd"]["use"]
     assert not any("failed" in one for one in found["methods"]["ssd"]["trials"])
+
+
+TRAINS_AGAIN = """
+[request]
+id = "digits"
+source = "digits"
+[request.settings]
+forget = "class=3"
+[model]
+architecture = "mlp"
+[model.settings]
+width = 8
+depth = 0
+[recipe]
+epochs = 1
+lr = 1e-2
+batch_size = 64
+[[method]]
+name = "dmm"
+[method.settings]
+models = 10
+"""
+
+
+def test_a_method_that_trains_again_is_given_the_recipe_and_trains_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two trials of one seed share what the first trained. Fails if a trial has no recipe (every one of dmm failed so, and the settings it
+    had were returned as the best), or no cache."""
+    from expunge.engine import datamodels
+
+    trained, real = [], datamodels.fit_many
+    monkeypatch.setattr(
+        datamodels, "fit_many", lambda models, *rest, **more: trained.append(len(models)) or real(models, *rest, **more)
+    )
+    (tmp_path / "plan.toml").write_text(TRAINS_AGAIN)
+    budget = Budget(trials=2, steps=2, batch_size=32, seed=40)
+    found = tune(read_plan(tmp_path / "plan.toml"), tmp_path / "store", budget=budget, base=tmp_path)
+    assert [trial.get("failed") for trial in found["methods"]["dmm"]["trials"]] == [None, None]
+    assert found["methods"]["dmm"]["use"]["models"] == 10
+    assert trained == [10]
 
 
 def test_weights_that_break_cost_a_trial_and_no_more(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -102,6 +102,11 @@ class Search:
         """The trial with the lowest objective; the earlier of equals."""
         return min(self.trials, key=lambda trial: (trial["objective"], trial["number"]))
 
+    @property
+    def failed(self) -> bool:
+        """True where no trial could be run."""
+        return all("failed" in trial for trial in self.trials)
+
     def settings(self, drawn: Mapping[str, Any]) -> dict[str, Any]:
         """Return the method's settings with what was drawn, and passes enough for the budget's steps."""
         given = {**self.method.settings, **drawn}

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from expunge.contract.apply import locate, unlearn
-from expunge.contract.job import Job
+from expunge.contract.job import Cache, Job
 from expunge.contract.registry import find
 from expunge.facts.digest import canonical_json, read_json, sha256
 from expunge.facts.errors import ContractBroken, InputError
+from expunge.pipeline.cache import RequestCache
 from expunge.pipeline.loading import Placement
 from expunge.pipeline.plan import Plan
 from expunge.pipeline.progress import Bars
@@ -39,6 +40,7 @@ class Tuner:
     models: Models
     bar: Bar
     run: Run
+    cache: Cache
     progress: Bars
 
     def trial(self, search: Search) -> None:
@@ -58,7 +60,7 @@ class Tuner:
         each, steps = [], []
         for seed in self.budget.method_seeds:
             target, splits = self.models.open(self.models.target), self.rows.splits
-            job = Job(seed=seed, progress=self.progress)
+            job = self.models.job(seed, self.cache, self.progress)
             if search.method.locator is not None:
                 locator = find("locator", search.method.locator).create(search.method.locator_settings)
                 job.mask = locate(locator, target, splits, job=Job(seed=seed, progress=self.progress))
@@ -106,7 +108,8 @@ def tune(
 ) -> dict[str, Any]:
     """Search the settings of the plan's methods and return the search as plain values; kept in the store, and resumed.
 
-    No model is trained or measured on the plan's forget, holdout or test rows.
+    No model is trained or measured on the plan's forget, holdout or test rows. A method of which no trial could be run has nothing to
+    `use`; each of its trials says why.
     """
     budget, base, progress = budget or Budget(), base or Path(), progress or Bars(quiet=True)
     budget.check_against(plan)
@@ -125,7 +128,8 @@ def tune(
             place = placement or Placement()
             models = train_models(plan, rows, run, base, budget.seed, budget.retrained, place, progress)
             bar = Bar.of(models, rows, Job(progress=progress))
-            stopped = Tuner(budget, rows, models, bar, run, progress).rounds(searches)
+            cache = RequestCache(opened.cache, plan.request.id)
+            stopped = Tuner(budget, rows, models, bar, run, cache, progress).rounds(searches)
             away, fell = bar.distances(models.open(models.target), rows, Job(progress=progress))
             found = {
                 "schema_version": "expunge/search/v1",
@@ -139,7 +143,7 @@ def tune(
                         "space": search.space,
                         "trials": search.trials,
                         "best": search.best["number"],
-                        "use": search.settings(search.best["settings"]),
+                        "use": None if search.failed else search.settings(search.best["settings"]),
                     }
                     for search in searches
                 },
@@ -173,6 +177,7 @@ def search_table(found: Mapping[str, Any]) -> list[list[str]]:
         best = trials[search["best"]]
         parts = [f"{best[name]:.3f}" if name in best else "-" for name in ("distance", "utility_loss")]
         words = ", ".join(f"{k}={v:.3g}" if isinstance(v, float) else f"{k}={v}" for k, v in best["settings"].items())
+        words = f"none: {best['failed']}" if search["use"] is None else words
         failed = sum("failed" in trial for trial in trials)
         rows.append(
             [label, str(len(trials)), str(max(trial["steps"] for trial in trials)), f"{trials[0]['objective']:.3f}",

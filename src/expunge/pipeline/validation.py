@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from expunge.contract.apply import undisturbed
-from expunge.contract.job import Job
+from expunge.contract.job import Cache, Job, Progress
 from expunge.contract.model import Model
 from expunge.contract.splits import Splits
 from expunge.engine.fit import fit, starting
@@ -94,10 +94,18 @@ class Models:
     target: Path
     retrained: tuple[Path, ...]
     placement: Placement
+    recipe: Recipe
+    base: Path | None = None
+    """The model that training started from, where it did not start from drawn weights."""
 
     def open(self, directory: Path) -> Model:
         """Load one of them."""
         return load_model(directory, self.placement)
+
+    def job(self, seed: int, cache: Cache, progress: Progress) -> Job:
+        """Return the job of a trial: with the recipe and the base model, as in a run of the plan."""
+        base = None if self.base is None else partial(self.open, self.base)
+        return Job(seed=seed, progress=progress, recipe=self.recipe, cache=cache, base=base)
 
 
 def check_trainable(plan: Plan) -> Recipe:
@@ -139,7 +147,7 @@ def train_models(
 
     target = piece("tune-target", lambda: trained(0, "forget", "retain"))
     others = [piece(f"tune-retrained-{i}", lambda i=i: trained(1 + i, "retain")) for i in range(retrained)]  # type: ignore[misc]
-    return Models(target, tuple(others), placement)
+    return Models(target, tuple(others), placement, recipe, start.base)
 
 
 @dataclass(frozen=True)
