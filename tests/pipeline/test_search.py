@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from expunge.contract.job import Remembering
 from expunge.contract.registry import find, settings_of, units
 from expunge.contract.splits import Splits
 from expunge.facts.errors import InputError
@@ -144,7 +145,7 @@ def tuner(monkeypatch: pytest.MonkeyPatch, budget: Budget, values: dict[str, lis
         return {"objective": next(taken[search.method.name]), "steps": 7}
 
     monkeypatch.setattr(Tuner, "_try", scripted)
-    return Tuner(budget, VALIDATION, None, None, run or Pieces(), module_progress())  # type: ignore[arg-type]
+    return Tuner(budget, VALIDATION, None, None, run or Pieces(), Remembering(), module_progress())  # type: ignore[arg-type]
 
 
 def module_progress() -> Any:
