@@ -21,7 +21,7 @@ import torch
 
 from expunge.contract.apply import locate, unlearn
 from expunge.contract.evidence import Evidence
-from expunge.contract.job import Job, Remembering
+from expunge.contract.job import Cache, Forgetful, Job, Remembering
 from expunge.contract.model import Model
 from expunge.contract.registry import find, settings_of, units
 from expunge.contract.splits import Splits
@@ -98,14 +98,12 @@ def gap(numbers: np.ndarray, retrained: np.ndarray) -> float:
     return float(np.abs(numbers - retrained).mean())
 
 
-KEPT = Remembering()
-"""What a removal keeps for the next one of the same rows: dmm's datamodel serves every trial of a search."""
-
-
-def removed(label: str, settings: Mapping[str, Any], at: Problem, seed: int) -> tuple[Model, float]:
-    """Return what a method made of the target, and the processor seconds it took."""
+def removed(
+    label: str, settings: Mapping[str, Any], at: Problem, seed: int, cache: Cache | None = None
+) -> tuple[Model, float]:
+    """Return what a method made of the target, and the processor seconds it took: all of them, where no cache is given."""
     name, _, locator = label.partition("+")
-    job = Job(seed=seed, recipe=RECIPE, cache=KEPT)
+    job = Job(seed=seed, recipe=RECIPE, cache=Forgetful() if cache is None else cache)
     began = time.process_time()
     if locator:
         job.mask = locate(find("locator", locator).create(), at.target, at.splits)
@@ -131,6 +129,7 @@ def search(label: str, case: str, trials: int) -> dict[str, Any]:
             }
         )
     best: tuple[float, dict[str, Any]] = (float("inf"), {})
+    kept = Remembering()
     for _ in range(trials if space else 1):
         asked = study.ask()
         drawn = draw(asked, space) | ({"batch_size": 64} if "batch_size" in start and start["batch_size"] > 1 else {})
@@ -138,7 +137,7 @@ def search(label: str, case: str, trials: int) -> dict[str, Any]:
             values = []
             for seed in TUNED:
                 at = problem(case, seed, 3)
-                model, _ = removed(label, drawn, at, 9000 + seed)
+                model, _ = removed(label, drawn, at, 9000 + seed, kept)
                 values.append(gap(numbers_of(model, at.splits.rows), at.numbers[1:]))
             value = mean(values)
         except (ContractBroken, InputError) as refused:
