@@ -76,7 +76,8 @@ def main() -> None:
         least = counted.get_total_flops() * passes / rate
         bound = f"; at most {one / least:.1f}x" if threads == 1 else ""
         print(
-            f"{name:14} one after another {one:6.2f} s, together {many:6.2f} s: {one / many:.1f}x; weights differ by at most {away:.1e}{bound}",
+            f"{name:14} one after another {one:6.2f} s, together {many:6.2f} s: {one / many:.1f}x; weights differ by "
+            f"at most {away:.1e}{bound}",
             flush=True,
         )
 
