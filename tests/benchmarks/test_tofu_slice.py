@@ -11,15 +11,15 @@ import pytest
 from expunge.facts.record import Record
 from expunge.store.store import Store
 
-DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "tofu"
 SLICE = ("authors=40", "width=128", "epochs=60", "stop_loss=0.2")
 MINUTES = 15
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(2 * MINUTES * 60)
-@pytest.mark.skipif(not DATA.is_dir(), reason="the TOFU files lie beside the checkout, not in it")
-def test_forty_authors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_forty_authors(
+    shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The target recalls its answers, a model that never saw them does not, and the verdict tells the two apart.
 
     Fails if the target is trained too short (probability at most .8), if retrained models are trained on forget rows, if doing nothing
@@ -33,7 +33,7 @@ def test_forty_authors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: 
     monkeypatch.setattr(
         sys,
         "argv",
-        ["expunge", "bench", "tofu", "--data", str(DATA), *given, "--methods", "ascent,npo", "--seeds", "0",
+        ["expunge", "bench", "tofu", "--data", str(shared_data / "tofu"), *given, "--methods", "ascent,npo", "--seeds", "0",
          "--retrained-seeds", "101,102", "--out", str(tmp_path), "--quiet"],
     )  # fmt: skip
     started = time.process_time()

@@ -186,6 +186,19 @@ def test_finished_trials_are_not_made_again(
     assert kept[1][1] == canonical_json(again)
 
 
+def test_another_version_searches_anew(work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails if trials that another version made (or failed to make) stand in a search of this one."""
+    tried: list[Any] = []
+    real = module.unlearn
+    monkeypatch.setattr(module, "unlearn", lambda unit, *rest, **more: tried.append(unit) or real(unit, *rest, **more))
+    found = {}
+    for version in ("expunge 1", "expunge 2", "expunge 1"):
+        monkeypatch.setattr(module, "MADE_BY", version)
+        found[version] = tune(read_plan(work / "plan.toml"), tmp_path, names=["ssd"], budget=BUDGET, base=work)
+    assert len(tried) == 2 * BUDGET.trials
+    assert {version: one["made_by"] for version, one in found.items()} == {name: name for name in found}
+
+
 def test_a_method_that_refuses_the_rows_does_not_end_the_search(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its trials say why. Fails if one method's refusal takes the search from the others, or its reason is lost."""
     from expunge.facts.errors import InputError

@@ -15,8 +15,6 @@ from expunge.pipeline.given import Given
 from expunge.sources.restor import Restor
 from expunge.statistics.answers import contains_value
 
-REAL = Path(__file__).parents[3] / "shared" / "data" / "restor"
-
 
 def folder(path: Path, *, packed: bool = False) -> Path:
     """Eight entities with two properties and a given name; documents about four of them, two of which begin with the same words."""
@@ -130,11 +128,10 @@ def test_what_cannot_be_read_is_refused(tmp_path: Path) -> None:
         Restor(relations=20)
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="RESTOR's files lie beside the checkout only where this project is built")
-def test_the_published_files() -> None:
+def test_the_published_files(shared_data: Path) -> None:
     """Fails if the ten entities of the corrupted documents are not found, or facts without rivals are asked."""
     for level in (0, 1):
-        found = checked(Restor(data=str(REAL), level=level).run())
+        found = checked(Restor(data=str(shared_data / "restor"), level=level).run())
         assert len(set(found["forget"].groups)) == 7
         assert len(found["forget"]) == 7 * 24
         assert len(found["forget/facts"]) > 70

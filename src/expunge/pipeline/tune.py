@@ -13,7 +13,7 @@ from expunge.contract.job import Cache, Job
 from expunge.contract.registry import find
 from expunge.facts.digest import canonical_json, read_json, sha256
 from expunge.facts.errors import ContractBroken, InputError
-from expunge.pipeline.cache import RequestCache
+from expunge.pipeline.cache import MADE_BY, RequestCache
 from expunge.pipeline.loading import Placement
 from expunge.pipeline.plan import Plan
 from expunge.pipeline.progress import Bars
@@ -106,7 +106,7 @@ def tune(
     placement: Placement | None = None,
     progress: Bars | None = None,
 ) -> dict[str, Any]:
-    """Search the settings of the plan's methods and return the search as plain values; kept in the store, and resumed.
+    """Search the settings of the plan's methods and return the search as plain values; kept in the store, and resumed by the same version.
 
     No model is trained or measured on the plan's forget, holdout or test rows. A method of which no trial could be run has nothing to
     `use`; each of its trials says why.
@@ -120,7 +120,12 @@ def tune(
     reported = evaluation_rows(given.splits(), verify, given.extra)["retain"]
     rows = validation_request(given, reported, budget.seed)
     searches = [Search(method, budget, rows) for method in methods]
-    facts = {"plan": plan.plain(), "methods": [method.label for method in methods], "budget": asdict(budget)}
+    facts = {
+        "plan": plan.plain(),
+        "methods": [method.label for method in methods],
+        "budget": asdict(budget),
+        "made_by": MADE_BY,
+    }
     run_id = f"tune-{sha256(canonical_json(facts))[:12]}"
     with Store.open(store) as opened:
         opened.open_request(plan.request.id, given.rows["forget"], kind=plan.request.kind)
@@ -135,6 +140,7 @@ def tune(
                 "schema_version": "expunge/search/v1",
                 "run": run_id,
                 "plan": plan.digest(),
+                "made_by": MADE_BY,
                 "do_nothing": away + budget.penalty * fell,
                 "stopped": stopped,
                 **_conditions(budget, rows),

@@ -77,7 +77,11 @@ class Run:
         if self.has(name):
             raise InputError(
                 f"the piece {name!r} of run {self.id!r} is finished already",
-                causes=("the plan changed under the same run id", "a step is not deterministic"),
+                causes=(
+                    "the plan changed under the same run id",
+                    "Expunge or a library changed since",
+                    "a step is not deterministic",
+                ),
                 do="start a new run",
             )
         remove(self._piece(name))
