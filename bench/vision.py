@@ -220,7 +220,7 @@ def seconds_of(records: Sequence[Record], label: str) -> list[float]:
         for r in records
         if str(r.request["label"]).rpartition("-")[0] == label
         and "removal (s)" in r.cost
-        and 0 not in (r.method.notes.get("all_rows_read"), r.method.notes.get("models_trained"))
+        and "found_kept" not in r.method.notes
     ]
 
 

@@ -254,6 +254,8 @@ def test_subsets_are_trained_as_one_by_one_and_once() -> None:
     _, again = subset_logits(small(9), rows, models=6, share=0.5, recipe=recipe, job=later)
     np.testing.assert_array_equal(again, found)
     assert later.notes["models_trained"] == 0
+    assert later.notes["found_kept"] == ["logits of models on subsets"]
+    assert "found_kept" not in job.notes
     subset_logits(small(), rows[:20], models=6, share=0.5, recipe=recipe, job=Job(seed=2, cache=cache))
     subset_logits(small(), rows, models=6, share=0.5, recipe=recipe, job=Job(seed=3, cache=cache))
     assert len(cache) == 3

@@ -87,6 +87,17 @@ class Job:
     def __post_init__(self) -> None:
         self.generator.manual_seed(self.seed)
 
+    def kept(self, work: str, *facts: str) -> tuple[str, bytes | None]:
+        """Return the key in `cache` of some work done on `facts`, and what an earlier run kept there, or None.
+
+        What was found is named in `notes["found_kept"]`: the seconds of this run leave it out.
+        """
+        key = f"{work.replace(' ', '-')}-{hashlib.sha256('/'.join(facts).encode()).hexdigest()}"
+        found = self.cache.get(key)
+        if found is not None:
+            self.notes.setdefault("found_kept", []).append(work)
+        return key, found
+
     @property
     def fresh_seed(self) -> int:
         """The seed under which a unit draws weights anew: made from `seed`, and never a small number such as trainings have.

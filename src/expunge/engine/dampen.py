@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
@@ -60,9 +59,7 @@ def _mean(one: Mapping[str, Tensor], n: int, other: Mapping[str, Tensor], m: int
 def _kept(model: Model, rows: Rows, importance: Importance, kind: str, job: Job) -> Mapping[str, Tensor]:
     """Return the importance of all rows, from `job.cache` where it was measured before, and note how many rows were read for it."""
     names = [name for name, parameter in model.module.named_parameters() if parameter.requires_grad]
-    facts = (kind, weights_digest(model.module), rows.digest(), *names)
-    key = "importance-" + hashlib.sha256("/".join(facts).encode()).hexdigest()
-    kept = job.cache.get(key)
+    key, kept = job.kept("importance of all rows", kind, weights_digest(model.module), rows.digest(), *names)
     job.notes["all_rows_read"] = 0 if kept else len(rows)
     if kept:
         return {name: value.to(model.device) for name, value in load(kept).items()}

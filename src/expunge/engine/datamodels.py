@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -118,8 +117,7 @@ def subset_logits(
         raise InputError("a subset is empty", do="raise share, or give more rows")
     start = weights_digest(starting(model, job.seed, job).module)
     facts = (rows.digest(), recipe.model_dump_json(), start, str(models), str(share), str(job.seed))
-    key = "subset-logits-" + hashlib.sha256("/".join(facts).encode()).hexdigest()
-    kept = job.cache.get(key)
+    key, kept = job.kept("logits of models on subsets", *facts)
     job.notes["models_trained"] = 0 if kept else models
     job.notes["rows_trained_on"] = 0 if kept else int(masks.sum()) * recipe.epochs
     if kept:

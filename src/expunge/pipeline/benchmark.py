@@ -100,11 +100,11 @@ def notes(about: About, protocol: BenchmarkPlan, plan: Plan, records: Sequence[R
         for method in plan.method
         if method.settings
     ]
-    spent: dict[str, list[float]] = {}
-    for record in records:
-        if "removal (s)" in record.cost:
-            spent.setdefault(_label(record), []).append(record.cost["removal (s)"])
-    seconds = ", ".join(f"{label} {_mean_and_largest(each)}" for label, each in spent.items())
+    timed = [record for record in records if "removal (s)" in record.cost]
+    seconds = ", ".join(
+        f"{label} {_seconds([record for record in timed if _label(record) == label])}"
+        for label in dict.fromkeys(map(_label, timed))
+    )
     return [
         about.claim,
         "",
@@ -116,10 +116,13 @@ def notes(about: About, protocol: BenchmarkPlan, plan: Plan, records: Sequence[R
     ]
 
 
-def _mean_and_largest(seconds: Sequence[float]) -> str:
-    """Return the mean, and the largest where it is far off: a removal whose work later ones found in the cache and did not repeat."""
-    found, largest = mean(seconds), max(seconds)
-    return f"{found:.3g}" if largest < 1.5 * found else f"{found:.3g} (once {largest:.3g})"
+def _seconds(records: Sequence[Record]) -> str:
+    """Return the mean of removals that did all of their work, and that of those which found some of it kept by an earlier one."""
+    whole = [record.cost["removal (s)"] for record in records if "found_kept" not in record.method.notes]
+    rest = [record.cost["removal (s)"] for record in records if "found_kept" in record.method.notes]
+    words = [f"{mean(whole):.3g}"] if whole else []
+    words += [f"{mean(rest):.3g} where work of an earlier one was kept"] if rest else []
+    return " and ".join(words)
 
 
 def _label(record: Record) -> str:
