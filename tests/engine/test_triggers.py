@@ -58,6 +58,22 @@ def test_each_class_is_searched_as_if_alone() -> None:
     assert together[2].success == alone[2].success
 
 
+@pytest.mark.parametrize(("most", "calls"), [(9, [9, 9, 9]), (18, [18, 9]), (1, [9, 9, 9])])
+def test_rows_read_at_once_are_bounded(monkeypatch: pytest.MonkeyPatch, most: int, calls: list[int]) -> None:
+    """Fails if the rows of all classes are held at once whatever their number, a class is left out, or one finds another trigger by it."""
+    model, given = planted(), planted().pack(rows())
+    whole = invert(model, given, [0, 1, 2], steps=20, lr=0.1, wanted=0.9, job=Job())
+    seen: list[int] = []
+    real = model.module.forward
+    monkeypatch.setattr(model.module, "forward", lambda x: seen.append(len(x)) or real(x))
+    monkeypatch.setattr("expunge.engine.triggers.MOST_ROWS", most)
+    found = invert(model, given, [0, 1, 2], steps=20, lr=0.1, wanted=0.9, job=Job())
+    assert seen == [count for count in calls for _ in range(20)]
+    assert list(found) == [0, 1, 2]
+    for label, one in found.items():
+        assert torch.allclose(one.mask, whole[label].mask, atol=1e-6)
+
+
 def test_a_pattern_stays_where_inputs_are_and_images_share_a_mask() -> None:
     """Fails if a pattern leaves the range of the inputs, or channels have masks of their own."""
     from expunge.modalities.vision import Images, vision_model
