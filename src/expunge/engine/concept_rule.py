@@ -24,7 +24,7 @@ from expunge.engine.analytic import head_of
 from expunge.engine.concept_bottleneck import directions_of
 from expunge.engine.concepts import BoolArray
 from expunge.engine.order import cut
-from expunge.engine.penultimate import ROWS
+from expunge.engine.predict import ROWS
 from expunge.facts.errors import InputError
 from expunge.facts.rows import Rows
 from expunge.statistics.clusters import FloatArray, IntArray

@@ -21,7 +21,8 @@ from expunge.contract.model import Model
 from expunge.engine.concepts import BoolArray, clustered
 from expunge.engine.inputs import input_of, moved_to
 from expunge.engine.order import cut
-from expunge.engine.penultimate import ROWS, labels_of
+from expunge.engine.penultimate import labels_of
+from expunge.engine.predict import ROWS
 from expunge.facts.errors import InputError
 from expunge.facts.rows import Rows
 from expunge.statistics.clusters import FloatArray

@@ -20,6 +20,7 @@ from expunge.engine.fit_many import fit_many, trains_together
 from expunge.engine.gradients import trainable
 from expunge.engine.influence import Solver, measured, removal
 from expunge.engine.per_example import gradient_products
+from expunge.engine.predict import over_rows
 from expunge.facts.errors import InputError
 from expunge.facts.recipe import Recipe
 from expunge.facts.rows import Rows
@@ -131,9 +132,7 @@ def subset_logits(
     else:
         for one, subset, own in zip(trained, subsets, recipes, strict=True):
             fit(one, subset, own, job=job, label="training on a subset")
-    batch = model.pack(rows)
-    with torch.no_grad():
-        outputs = torch.stack([centred(one.logits(batch)) for one in trained]).double().cpu().numpy()
+    outputs = torch.stack([centred(over_rows(one, rows, one.logits)) for one in trained]).double().cpu().numpy()
     written = io.BytesIO()
     np.save(written, outputs)
     job.cache.put(key, written.getvalue())
@@ -143,9 +142,9 @@ def subset_logits(
 class _Logits(nn.Module):
     """A model's logits as a function of its parameters."""
 
-    def __init__(self, model: Model, rows: Rows) -> None:
+    def __init__(self, model: Model, batch: Batch) -> None:
         super().__init__()
-        self.model, self.module, self.batch = model, model.module, model.pack(rows)
+        self.model, self.module, self.batch = model, model.module, batch
 
     def forward(self) -> Tensor:
         """Return (rows, classes)."""
@@ -154,16 +153,15 @@ class _Logits(nn.Module):
 
 def along(model: Model, rows: Rows, step: Mapping[str, Tensor]) -> Tensor:
     """Return how the logits of rows change along a small step of the weights, to first order, (rows, classes)."""
-    single = _Logits(model, rows)
     at = {f"module.{name}": dict(model.module.named_parameters())[name].detach() for name in step}
     way = {f"module.{name}": value for name, value in step.items()}
 
-    def logits(values: dict[str, Tensor]) -> Tensor:
-        found: Tensor = torch.func.functional_call(single, values, ())
-        return found
+    def change(batch: Batch) -> Tensor:
+        single = _Logits(model, batch)
+        found: Tensor = torch.func.jvp(lambda values: torch.func.functional_call(single, values, ()), (at,), (way,))[1]
+        return found.detach()
 
-    change: Tensor = torch.func.jvp(logits, (at,), (way,))[1]
-    return centred(change.detach())
+    return centred(over_rows(model, rows, change))
 
 
 def margins(model: Model, batch: Batch) -> Tensor:
@@ -191,8 +189,7 @@ def trak_step(
         name: scale * torch.randn((projections, *p.shape), generator=job.generator).to(p) for name, p in named.items()
     }
     phi = gradient_products(measured(model, lambda batch: margins(model, batch)), rows, directions, job=job).double()
-    with torch.no_grad():
-        wrong = torch.sigmoid(-margins(model, model.pack(forget))).double().cpu()
+    wrong = torch.sigmoid(-over_rows(model, forget, lambda batch: margins(model, batch))).double().cpu()
     gram = phi.T @ phi
     gram += damping * gram.diagonal().mean() * torch.eye(projections, dtype=gram.dtype)
     weights = -torch.linalg.solve(gram, phi[: len(forget)].T @ wrong)

@@ -3,32 +3,26 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 
 from expunge.contract.evidence import Evidence
 from expunge.contract.job import Job
 from expunge.contract.model import Model
 from expunge.contract.units import Probe
-from expunge.engine.order import cut, ordered
+from expunge.engine.order import ordered
+from expunge.engine.predict import over_rows
 from expunge.facts.errors import InputError
 from expunge.facts.rows import Rows
 from expunge.statistics.clusters import FloatArray, IntArray
 
-ROWS = 512
-"""Rows read at once."""
 
-
-@torch.no_grad()
 def body_features(model: Model, rows: Rows, *, job: Job) -> FloatArray:
     """Return the output of the last block for each row, flattened, (rows, width); a model without blocks is refused."""
     blocks = model.sites().blocks
     if not blocks:
         raise InputError("this architecture names no block to read features from")
-    parts = []
-    for indices in cut(list(range(len(rows))), ROWS):
-        with job.autocast():
-            parts.append(model.features(model.pack(rows.take(indices)), blocks[-1]).flatten(1).float().cpu().numpy())
-    return np.asarray(np.concatenate(parts), np.float64)
+    with job.autocast():
+        found = over_rows(model, rows, lambda batch: model.features(batch, blocks[-1]).flatten(1).float().cpu())
+    return np.asarray(found.numpy(), np.float64)
 
 
 def labels_of(rows: Rows) -> IntArray:

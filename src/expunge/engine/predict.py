@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -17,7 +18,7 @@ from expunge.facts.errors import InputError
 from expunge.facts.rows import Rows
 
 ROWS = 512
-"""Rows predicted at once."""
+"""Rows read at once."""
 
 
 @runtime_checkable
@@ -36,14 +37,15 @@ def prediction(model: Model, batch: Batch) -> Tensor:
 
 
 @torch.no_grad()
+def over_rows(model: Model, rows: Rows, of: Callable[[Batch], Tensor]) -> Tensor:
+    """Return `of` of all rows, (rows, ...), read a few at a time: never are the hidden values of all in memory."""
+    return torch.cat([of(model.pack(rows.take(indices))) for indices in cut(range(len(rows)), ROWS)])
+
+
 def predict(model: Model, rows: Rows, *, job: Job) -> NDArray[np.float32]:
     """Return what `model` predicts for each row, (rows, outputs); a model that writes or draws is refused."""
     if not model.capabilities.predictions:
         raise InputError(f"a {model.modality} model of this kind gives no single prediction a row")
-    parts = []
-    for indices in cut(list(range(len(rows))), ROWS):
-        batch = model.pack(rows.take(indices))
-        with job.autocast(), fast_linear():
-            found = prediction(model, batch)
-        parts.append(found.float().cpu().numpy())
-    return np.asarray(np.concatenate(parts), np.float32)
+    with job.autocast(), fast_linear():
+        found = over_rows(model, rows, lambda batch: prediction(model, batch).float().cpu())
+    return np.asarray(found.numpy(), np.float32)

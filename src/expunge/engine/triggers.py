@@ -14,6 +14,7 @@ from expunge.contract.model import Batch, Model
 from expunge.engine.descend import Descent, Step, descend
 from expunge.engine.inputs import input_of, moved_to
 from expunge.engine.order import cut
+from expunge.engine.predict import over_rows
 from expunge.facts.errors import InputError
 from expunge.facts.rows import Rows
 
@@ -132,12 +133,14 @@ def seen_past(model: Model, rows: Rows, trigger: Trigger, label: int, plain: Ten
     Such a row bears the label, the model gives it, and gives another once the places are as `plain` (one input) has them (the place of the
     largest mask wholly, the others in proportion): that other one is its new label.
     """
-    batch = model.pack(rows)
-    x, places = input_of(batch), trigger.mask / trigger.mask.amax()
-    with torch.no_grad():
-        now = model.logits(batch).argmax(-1)
-        without = model.logits(moved_to(batch, (1 - places) * x + places * plain)).argmax(-1)
-    hangs = (batch.targets == label) & (now == label) & (without != label)
+    places = trigger.mask / trigger.mask.amax()
+
+    def read(batch: Batch) -> Tensor:
+        plainer = moved_to(batch, (1 - places) * input_of(batch) + places * plain)
+        return torch.stack([batch.targets, *(model.logits(one).argmax(-1) for one in (batch, plainer))], dim=1)
+
+    given, now, without = over_rows(model, rows, read).unbind(1)
+    hangs = (given == label) & (now == label) & (without != label)
     pairs = zip(rows, hangs.tolist(), without.tolist(), strict=True)
     return Rows(tuple(row.replace(label=other) if does else row for row, does, other in pairs), rows.name), int(
         hangs.sum()

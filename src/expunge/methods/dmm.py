@@ -21,6 +21,7 @@ from expunge.engine.datamodels import (
     trak_step,
 )
 from expunge.engine.descend import Descent
+from expunge.engine.predict import over_rows
 from expunge.facts.errors import InputError
 from expunge.facts.rows import Rows
 
@@ -106,8 +107,7 @@ class DMM:
         forget, retain = splits.forget, splits.retain
         rows = Rows((*forget, *retain))
         change = self.change(model, forget, retain, job)
-        with torch.no_grad():
-            logits = centred(model.logits(model.pack(rows)))
+        logits = centred(over_rows(model, rows, model.logits))
         wanted = dict(zip(rows.ids, logits + change.to(logits), strict=True))
         match_logits(model, wanted, forget, retain, descent=self.descent, job=job)
         return model

@@ -17,6 +17,7 @@ from expunge.contract.splits import Splits
 from expunge.engine.descend import Descent, Step, descend, descend_on, one_pass, riding
 from expunge.engine.frozen import frozen_copy
 from expunge.engine.order import ordered
+from expunge.engine.predict import over_rows
 from expunge.engine.vae import fit_vae
 from expunge.facts.errors import InputError
 from expunge.facts.rows import Rows
@@ -81,8 +82,7 @@ class LAF:
         # what is not there cannot be read
         forget, retain = (Rows(tuple(row.replace(label=0) for row in rows)) for rows in (splits.forget, splits.retain))
         learn = partial(fit_vae, latent=self.latent, steps=self.vae_steps, kl_weight=self.kl_weight, job=job)
-        with torch.no_grad():
-            views = [frozen.features(frozen.pack(rows), at).float() for rows in (forget, retain)]
+        views = [over_rows(frozen, rows, lambda batch: frozen.features(batch, at).float()) for rows in (forget, retain)]
         h_forget, h = (learn(view) for view in views)
 
         def extract(step: Step) -> Tensor:
