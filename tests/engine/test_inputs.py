@@ -42,6 +42,19 @@ def test_each_input_has_its_own_gradient() -> None:
     assert all(parameter.grad is None for parameter in model.module.parameters())
 
 
+def test_gradients_of_many_inputs_are_taken_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails if a part gets another's targets, order is lost, or all inputs go through the network at once."""
+    model, _ = model_and_batch()
+    batch = model.pack([Row(id=str(i), fields={"features": [i, 1.0, -i], "label": i % 3}) for i in range(5)])
+    whole = input_gradient(model, batch, job=Job())
+    sizes: list[int] = []
+    real = model.module.forward
+    monkeypatch.setattr(model.module, "forward", lambda x: sizes.append(len(x)) or real(x))
+    monkeypatch.setattr("expunge.engine.inputs.ROWS", 2)
+    torch.testing.assert_close(input_gradient(model, batch, job=Job()), whole)
+    assert sizes == [2, 2, 1]
+
+
 def test_a_step_moves_every_entry_by_its_size_to_where_the_loss_rises() -> None:
     """Fails if: the gradient itself is added, or the step goes down."""
     model, batch = model_and_batch()

@@ -13,7 +13,7 @@ from expunge.contract.about import About
 from expunge.contract.evidence import Evidence
 from expunge.contract.units import Probe
 from expunge.engine.asking import success_outcome
-from expunge.engine.inputs import input_of, moved_to
+from expunge.engine.inputs import input_gradient, input_of, moved_to
 from expunge.engine.penultimate import read_with
 from expunge.facts.record import Outcome
 from expunge.statistics.clusters import FloatArray
@@ -75,23 +75,20 @@ class ModelInversion:
             directions, classes = _judge(known, real.targets)
             middle, low, high = known.mean(0), known.amin(0), known.amax(0)
             noise = torch.randn(input_of(start).flatten(1).shape, generator=probe.generator).to(known)
-            x = (middle + known.std(0) * noise).clamp(low, high).requires_grad_(True)
+            x = (middle + known.std(0) * noise).clamp(low, high)
             adam, looks = torch.optim.Adam([x], lr=self.lr), _looks(self.steps)
 
             def shown() -> FloatArray:
-                seen = torch.nn.functional.normalize(x.detach() - middle, dim=1) @ directions.T
+                seen = torch.nn.functional.normalize(x - middle, dim=1) @ directions.T
                 chosen = torch.tensor(classes, device=x.device)[seen.argmax(1)]
                 return np.asarray((chosen == start.targets).double().cpu().numpy(), np.float64)
 
             curve = [(0.0, float(shown().mean()))]
             for step in probe.job.progress.track(range(1, self.steps + 1), total=self.steps, label="inverting"):
-                with torch.enable_grad(), probe.job.autocast():
-                    losses = model.total_loss(moved_to(start, x.view_as(input_of(start))))
-                    cost = losses.sum() + self.penalty * (x - middle).square().sum()
-                x.grad = torch.autograd.grad(cost, x)[0]
+                drawn = moved_to(start, x.view_as(input_of(start)))
+                x.grad = input_gradient(model, drawn, job=probe.job).view_as(x) + 2 * self.penalty * (x - middle)
                 adam.step()
-                with torch.no_grad():
-                    x.copy_(x.clamp(low, high))
+                x.copy_(x.clamp(low, high))
                 if step in looks:
                     curve.append((float(step), float(shown().mean())))
             curves[split] = curve

@@ -9,6 +9,8 @@ from torch import Tensor
 
 from expunge.contract.job import Job
 from expunge.contract.model import Batch, Model
+from expunge.engine.order import cut
+from expunge.engine.predict import ROWS
 from expunge.facts.errors import InputError
 
 
@@ -28,11 +30,19 @@ def moved_to(batch: Batch, x: Tensor, targets: Tensor | None = None) -> Batch:
 
 
 def input_gradient(model: Model, batch: Batch, *, job: Job) -> Tensor:
-    """Return the gradient of each example's total loss by its own input, shaped as the inputs; no `grad` is written."""
-    x = input_of(batch).detach().clone().requires_grad_(True)
-    with torch.enable_grad(), job.autocast():
-        total = model.total_loss(moved_to(batch, x)).sum()
-    return torch.autograd.grad(total, x)[0]
+    """Return the gradient of each example's total loss by its own input, shaped as the inputs; no `grad` is written.
+
+    Examples are read a few at a time.
+    """
+    whole = input_of(batch).detach()
+    found = []
+    for part in cut(range(batch.size), ROWS):
+        x = whole[part].requires_grad_(True)
+        own = replace(batch, owner=torch.arange(len(part), device=x.device), size=len(part))
+        with torch.enable_grad(), job.autocast():
+            total = model.total_loss(moved_to(own, x, batch.targets[part])).sum()
+        found.append(torch.autograd.grad(total, x)[0])
+    return torch.cat(found)
 
 
 def stepped_across(model: Model, batch: Batch, *, size: float, job: Job) -> Batch:
