@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 DEFAULT_STORE = Path(".expunge")
 Given = Path | str | Iterable[Mapping[str, Any]]
-"""Rows as a file (JSONL, CSV, Parquet) or as dictionaries with prompt/question and answer, or with features (image) and label."""
+"""Rows as a file (JSONL, CSV, Parquet, npz) or as dictionaries with prompt/question and answer, or with features (image) and label."""
 
 
 def _rows(given: Given | None, name: str, mapping: Mapping[str, str] | None) -> Rows | None:

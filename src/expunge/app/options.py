@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from expunge.pipeline.loading import Placement
     from expunge.pipeline.progress import Bars
 
-Forget = Annotated[Path, typer.Option("--forget", help="Rows that must go: JSONL, CSV or Parquet.")]
+Forget = Annotated[Path, typer.Option("--forget", help="Rows that must go: JSONL, CSV, Parquet or npz.")]
 Retain = Annotated[Path | None, typer.Option("--retain", help="Rows that must stay.")]
 Holdout = Annotated[Path | None, typer.Option("--holdout", help="Rows like the forget rows, never trained on.")]
 Test = Annotated[Path | None, typer.Option("--test", help="Rows for utility only.")]

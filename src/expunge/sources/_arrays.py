@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from expunge.facts.errors import InputError, nearest
 from expunge.facts.rows import Row
 from expunge.sources._columns import ARRAY_COLUMNS, COLUMNS, check_mapped, text_of
+from expunge.sources._pictures import is_picture, read_picture
 from expunge.sources._table import Record
 
 AXES = {"features": (1,), "image": (2, 3)}
@@ -52,12 +53,17 @@ def array_columns(path: Path, present: tuple[str, ...], mapping: Mapping[str, st
     return {field: column for field, column in found.items() if column}
 
 
-def array_rows(records: Sequence[Record], columns: Mapping[str, str]) -> Iterator[Row]:
-    """Yield a row a record; one without an id gets 16 digits of its content's sha256, with an ordinal where it stands there again."""
+def array_rows(records: Sequence[Record], columns: Mapping[str, str], folder: Path) -> Iterator[Row]:
+    """Yield a row a record; one without an id gets 16 digits of its content's sha256, with an ordinal where it stands there again.
+
+    A picture's file is looked for from `folder`.
+    """
     seen = Counter[str]()
     field = next(name for name in AXES if name in columns)
     for place, record in records:
-        array = _array(record.get(columns[field]), place, columns[field], field)
+        cell = record.get(columns[field])
+        pictured = field == "image" and is_picture(cell)
+        array = read_picture(cell, place, folder) if pictured else _array(cell, place, columns[field], field)
         fields = {field: array, "label": _label(record.get(columns["label"]), place, columns["label"])}
         named = {
             name: text_of(record.get(columns[name]), place, columns[name])

@@ -1,4 +1,4 @@
-"""Read JSON lines, CSV and Parquet as records, each with the place it stands at, for errors that name it."""
+"""Read JSON lines, CSV, Parquet and npz as records, each with the place it stands at, for errors that name it."""
 
 from __future__ import annotations
 
@@ -6,15 +6,18 @@ import csv
 import gzip
 import io
 import json
+import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from expunge.facts.errors import InputError
 
 Record = tuple[str, dict[str, Any]]
-SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")
+SUFFIXES = (".jsonl", ".json", ".csv", ".parquet", ".npz")
 
 
 def read_table(path: Path) -> list[Record]:
@@ -24,8 +27,8 @@ def read_table(path: Path) -> list[Record]:
         raise InputError(
             f"{path} ends in {path.suffix or 'nothing'}", do=f"name it {', '.join(SUFFIXES)} or those + .gz"
         )
-    if kind == ".parquet":
-        found = list(_parquet(path))
+    if kind in (".parquet", ".npz"):
+        found = list(_parquet(path) if kind == ".parquet" else _npz(path))
     else:
         text = read_text(path)
         found = list(_csv(path, text) if kind == ".csv" else _json(path, text))
@@ -117,3 +120,21 @@ def _parquet(path: Path) -> Iterator[Record]:
         raise InputError(f"{path} is not a readable Parquet file: {error}") from error
     for number, item in enumerate(items):
         yield f"{path}: row {number}", item
+
+
+def _npz(path: Path) -> Iterator[Record]:
+    """One array a column, one entry a row; arrays of objects are not unpickled."""
+    try:
+        with np.load(path, allow_pickle=False) as found:
+            columns = {name: found[name] for name in found.files}
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        raise InputError(
+            f"{path} cannot be read as npz without pickle: {error}", do="np.savez(path, image=..., label=...)"
+        ) from error
+    lengths = {name: len(column) if column.ndim else 0 for name, column in columns.items()}
+    if len(set(lengths.values())) > 1:
+        words = ", ".join(f"{name} {length}" for name, length in lengths.items())
+        raise InputError(f"{path}: its arrays have different lengths: {words}", do="give each one entry a row")
+    for number in range(next(iter(lengths.values()), 0)):
+        entries = {name: column[number] for name, column in columns.items()}
+        yield f"{path}: row {number}", {k: v.item() if v.ndim == 0 else v for k, v in entries.items()}

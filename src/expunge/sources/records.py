@@ -20,27 +20,30 @@ from expunge.sources._table import read_table
 
 
 def read_rows(path: str | Path, mapping: Mapping[str, str] | None = None, name: str = "rows") -> Rows:
-    """Return the rows of a JSONL, CSV or Parquet file; `mapping` is field -> column, as `parse_map` returns it.
+    """Return the rows of a JSONL, CSV, Parquet or npz file; `mapping` is field -> column, as `parse_map` returns it.
 
     A row without an id gets the sha256 of its prompt and answer, cut to 16 digits, with an ordinal where the same content stands in
     the file again: reordering a file, or adding optional columns, changes no id, and one content in two files has one id.
     """
-    return _rows(read_table(Path(path)), Path(path), mapping or {}, name)
+    return _rows(read_table(Path(path)), Path(path), mapping or {}, name, Path(path).parent)
 
 
 def rows_of(given: Sequence[Mapping[str, Any]], mapping: Mapping[str, str] | None = None, name: str = "rows") -> Rows:
     """Return rows from dictionaries in memory, read as `read_rows` reads a file's records."""
     if not given:
         raise InputError(f"{name} holds no row", do="give at least one")
-    return _rows([(f"{name}[{i}]", dict(record)) for i, record in enumerate(given)], Path(name), mapping or {}, name)
+    records = [(f"{name}[{i}]", dict(record)) for i, record in enumerate(given)]
+    return _rows(records, Path(name), mapping or {}, name, Path())
 
 
-def _rows(records: Sequence[tuple[str, dict[str, Any]]], path: Path, mapping: Mapping[str, str], name: str) -> Rows:
+def _rows(
+    records: Sequence[tuple[str, dict[str, Any]]], path: Path, mapping: Mapping[str, str], name: str, folder: Path
+) -> Rows:
     seen, rows = Counter[str](), []
     present = tuple(dict.fromkeys(key for _, record in records for key in record))
     arrays = array_columns(path, present, mapping)
     if arrays:
-        return Rows(tuple(array_rows(records, arrays)), name)
+        return Rows(tuple(array_rows(records, arrays, folder)), name)
     columns = choose_columns(path, present, mapping)
     for place, record in records:
         fields: dict[str, Any] = {"prompt": ""}
@@ -63,8 +66,9 @@ def _rows(records: Sequence[tuple[str, dict[str, Any]]], path: Path, mapping: Ma
 class Records:
     """Read the splits of a request from files of question and answer, prompt and completion, text, or an array and its label.
 
-    Arrays are in one column, `features` (a list of numbers) or `image` (lists of lists: whole numbers are 0..255), beside `label`.
-    JSONL (or one JSON list), CSV and Parquet; `.gz` is read too. Optional columns: id, group, value, paraphrased_answer,
+    Arrays are in one column beside `label`: `features` (a list of numbers), or `image`: the path of a picture from the table's folder, a
+    picture's bytes, or lists of lists (whole numbers are 0..255). JSONL (or one JSON list), CSV, Parquet, and npz of one array a column;
+    `.gz` is read too. Optional columns: id, group, value, paraphrased_answer,
     perturbed_answers, paraphrased_questions; others are left out, so that two rows differ only by what a model reads.
 
     Source: none, plain file formats.

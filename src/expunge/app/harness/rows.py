@@ -15,7 +15,7 @@ from expunge.statistics.declining import declines
 
 
 def read(rows: str = "", prompt: str = "", answer: str = "", **_: Any) -> Mapping[str, Any]:
-    """Return a file's rows (JSONL, CSV, Parquet) as a data set of one split, `test`; what --metadata gives comes in here.
+    """Return a file's rows (JSONL, CSV, Parquet, npz) as a data set of one split, `test`; what --metadata gives comes in here.
 
     `prompt` and `answer` name columns where they are not found by themselves. Questions are put as Expunge puts them to a model
     without a chat template.
