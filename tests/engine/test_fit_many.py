@@ -83,14 +83,20 @@ def test_a_regression_trains_together() -> None:
         torch.testing.assert_close(found, wanted, rtol=0, atol=1e-4)
 
 
-def test_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fails if the bound on memory drops models, or lets all through."""
+BOUNDS = {
+    "parameters": ("MOST_ENTRIES", 2 * sum(p.numel() for p in blank(0).module.parameters())),
+    "outputs": ("MOST_OUTPUTS", 2 * 8 * 4 * 4 * 4 + 511),
+}
+"""Two models: of their parameters, or of 8 rows on the stem's 4 channels of 4x4 places."""
+
+
+@pytest.mark.parametrize("kind", BOUNDS)
+def test_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """Fails if a bound on memory drops models, or lets all through."""
     seen = []
     original = torch.func.stack_module_state
     monkeypatch.setattr("expunge.engine.fit_many.stack_module_state", lambda m: seen.append(len(m)) or original(m))
-    monkeypatch.setattr(
-        "expunge.engine.fit_many.MOST_ENTRIES", 2 * sum(p.numel() for p in blank(0).module.parameters())
-    )
+    monkeypatch.setattr(f"expunge.engine.fit_many.{BOUNDS[kind][0]}", BOUNDS[kind][1])
     models = [blank(seed) for seed in range(5)]
     before = [next(model.module.parameters()).clone() for model in models]
     fit_many(models, [images(10)] * 5, [RECIPES["adamw"]] * 5, job=Job())
