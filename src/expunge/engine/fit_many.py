@@ -11,6 +11,7 @@ from torch.func import functional_call, stack_module_state, vmap
 
 from expunge.contract.job import Job
 from expunge.contract.model import Batch, Model
+from expunge.engine.fit import fit
 from expunge.engine.loop import optimiser, rate
 from expunge.engine.order import cut, ordered
 from expunge.facts.errors import ContractBroken, InputError
@@ -20,9 +21,11 @@ from expunge.facts.rows import Rows
 MOST_ENTRIES = 2**23
 """Parameters held at once, over all models of a loop: beyond, models are trained a few at a time. Four times as many took 1.3 times as
 long (64 MLPs 784-256-256-10, one core): they no longer stay in the processor's cache."""
-MOST_OUTPUTS = 6 * 2**20
-"""Entries of a layer's output over all models of a loop. From 32 MiB on memory is asked of the system anew, page by page, at every
-step: 16 CNNs of width 16 on 28x28 images took 1.6 times as long a model as 8, 32 of them 2.2 times."""
+MOST_OUTPUTS = 2**21
+"""Entries of the widest layer's output over all models of a loop. Beyond these 8 MiB CNNs on images of 8x8 to 28x28 took longer a model,
+and from 32 MiB on 2.5 times as long: memory is then asked of the system anew, page by page, at every step."""
+FEWEST = 4
+"""Models to a loop where outputs allow fewer: then arithmetic is most of a step, and one model after another is as fast or faster."""
 
 
 def trains_together(model: Model) -> bool:
@@ -49,7 +52,7 @@ def fit_many(models: Sequence[Model], rows: Sequence[Rows], recipes: Sequence[Re
 
     Each model sees its own rows in its own order, takes its own clipped steps and ends at its own `stop_loss`, so that its weights are
     those that `fit` gives it but for rounding. One forward and backward of `torch.func.vmap` serves a step of all models that
-    have as many batches an epoch.
+    have as many batches an epoch. Where one model's layers alone fill the processor, models are trained by `fit`, one after another.
     """
     if len({recipe.model_copy(update={"seed": 0}) for recipe in recipes}) != 1:
         raise InputError("models that are trained together need recipes that differ in their seed alone")
@@ -57,7 +60,12 @@ def fit_many(models: Sequence[Model], rows: Sequence[Rows], recipes: Sequence[Re
         raise InputError(f"{models[0].modality} models of this kind cannot be trained together", do="train one by one")
     parameters = sum(p.numel() for p in models[0].module.parameters())
     outputs = min(recipes[0].batch_size, max(map(len, rows))) * _widest(models[0], rows[0][:1])
-    most = max(1, min(MOST_ENTRIES // max(1, parameters), MOST_OUTPUTS // max(1, outputs)))
+    fitting = MOST_OUTPUTS // max(1, outputs)
+    if fitting < FEWEST:
+        for model, own, recipe in zip(models, rows, recipes, strict=True):
+            fit(model, own, recipe, job=job)
+        return
+    most = max(1, min(MOST_ENTRIES // max(1, parameters), fitting))
     lengths = [math.ceil(len(own) / recipes[0].batch_size) for own in rows]
     for length in sorted(set(lengths)):
         for part in cut([i for i, found in enumerate(lengths) if found == length], most):
