@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import time
 
+import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -25,14 +26,24 @@ from timing import seconds
 
 MODELS = 32
 NETWORKS = (
-    ("cnn", {"width": 4}),
-    ("cnn", {"width": 8}),
-    ("cnn", {"width": 16}),
-    ("mlp", {"width": 64}),
-    ("mlp", {"width": 256}),
+    ("cnn", {"width": 4}, 1),
+    ("cnn", {"width": 8}, 1),
+    ("cnn", {"width": 16}, 1),
+    ("cnn", {"width": 4}, 3),
+    ("cnn", {"width": 8}, 3),
+    ("cnn", {"width": 16}, 3),
+    ("mlp", {"width": 64}, 1),
+    ("mlp", {"width": 256}, 1),
 )
+"""Networks, their settings, and how many times as wide and high the digits are made (1: 8x8, 3: 24x24)."""
 SIDE = 1024
 RECIPE = Recipe(epochs=5, lr=6e-3, batch_size=64)
+
+
+def enlarged(rows: Rows, times: int) -> Rows:
+    """Return rows whose images have each pixel so many times in either direction."""
+    made = (row.replace(image=np.kron(row["image"], np.ones((times, times), np.float32))) for row in rows)
+    return Rows(tuple(made), rows.name)
 
 
 def main() -> None:
@@ -43,17 +54,18 @@ def main() -> None:
     torch.set_num_threads(threads)
     now = time.process_time if threads == 1 else time.perf_counter
     found = Digits(forget="random=0.1").run()
-    rows = Rows((*found["forget"], *found["retain"]), "rows")
-    sets = halves(rows, MODELS, 0)
+    given = Rows((*found["forget"], *found["retain"]), "rows")
     recipes = [RECIPE.model_copy(update={"seed": seed}) for seed in range(MODELS)]
     rate = 2 * SIDE**3 / seconds(lambda: torch.ones(SIDE, SIDE) @ torch.ones(SIDE, SIDE))
     print(f"a product of matrices of {SIDE}: {rate / 1e9:.0f} billion operations a second")
-    for network, settings in NETWORKS:
+    for network, settings, times in NETWORKS:
+        sets, size = halves(enlarged(given, times), MODELS, 0), (1, 8 * times, 8 * times)
 
-        def made(seed: int, network: str = network, settings: dict[str, int] = settings) -> ArrayModel:
-            return vision_model(
-                network, images=Images(shape=(1, 8, 8), mean=(0.3,), std=(0.38,)), classes=10, seed=seed, **settings
-            )
+        def made(
+            seed: int, network: str = network, settings: dict[str, int] = settings, size: tuple[int, int, int] = size
+        ) -> ArrayModel:
+            images = Images(shape=size, mean=(0.3,), std=(0.38,))
+            return vision_model(network, images=images, classes=10, seed=seed, **settings)
 
         alone, together = [made(seed) for seed in range(MODELS)], [made(seed) for seed in range(MODELS)]
         began = now()
@@ -68,7 +80,7 @@ def main() -> None:
             for x, y in zip(alone, together, strict=True)
             for a, b in zip(x.module.parameters(), y.module.parameters(), strict=True)
         )
-        name = f"{network} {', '.join(f'{k} {v}' for k, v in settings.items())}"
+        name = f"{network} {', '.join(f'{k} {v}' for k, v in settings.items())}, {size[1]}x{size[2]}"
         batch = together[0].pack(sets[0][: RECIPE.batch_size])
         with FlopCounterMode(display=False) as counted:
             together[0].total_loss(batch).mean().backward()  # type: ignore[no-untyped-call]
@@ -76,7 +88,7 @@ def main() -> None:
         least = counted.get_total_flops() * passes / rate
         bound = f"; at most {one / least:.1f}x" if threads == 1 else ""
         print(
-            f"{name:14} one after another {one:6.2f} s, together {many:6.2f} s: {one / many:.1f}x; weights differ by "
+            f"{name:21} one after another {one:6.2f} s, together {many:6.2f} s: {one / many:.1f}x; weights differ by "
             f"at most {away:.1e}{bound}",
             flush=True,
         )

@@ -1,4 +1,4 @@
-"""Names of a language model's parts, found by shape of the module tree and not by a list of architectures."""
+"""Names of a language model's parts."""
 
 from __future__ import annotations
 
@@ -7,35 +7,19 @@ from typing import Any
 from torch import nn
 
 from expunge.contract.model import Sites
-
-ATTENTION = ("self_attn", "attn", "attention", "self_attention")
-FEED_FORWARD = ("mlp", "feed_forward", "ffn", "block_sparse_moe")
+from expunge.modalities.module_parts import ATTENTION, FEED_FORWARD, equal_lists, parts_named
 
 
 def find_sites(module: Any) -> Sites:
     """Return the blocks (the longest ModuleList of equal parts) and in each its attention and feed-forward module."""
     names = {id(part): name for name, part in module.named_modules()}
-    lists = [
-        (name, part)
-        for name, part in module.named_modules()
-        if isinstance(part, nn.ModuleList) and len(part) and len({type(block) for block in part}) == 1
-    ]
+    lists = equal_lists(module)
     prefix, blocks = max(lists, key=lambda item: (len(item[1]), -len(item[0])), default=("", nn.ModuleList()))
-    named = tuple(f"{prefix}.{i}" for i in range(len(blocks)))
-
-    def parts(known: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(
-            f"{name}.{part}"
-            for name, block in zip(named, blocks, strict=True)
-            for part in known
-            if hasattr(block, part)
-        )
-
     head = module.get_output_embeddings()
     return Sites(
-        blocks=named,
-        attention=parts(ATTENTION),
-        feed_forward=parts(FEED_FORWARD),
+        blocks=tuple(f"{prefix}.{i}" for i in range(len(blocks))),
+        attention=parts_named(prefix, blocks, ATTENTION),
+        feed_forward=parts_named(prefix, blocks, FEED_FORWARD),
         embedding=(names[id(module.get_input_embeddings())],),
         head=(names[id(head)],) if head is not None else (),
     )

@@ -31,7 +31,7 @@ class Placement:
 
 
 def modality_of(directory: Path) -> str:
-    """Return `text` for a Hugging Face directory (or LoRA adapter), else what `expunge.json` says."""
+    """Return `vision` or `text` for a Hugging Face directory (an image classifier, or anything else), else what `expunge.json` says."""
     if not directory.is_dir():
         raise InputError(
             f"there is no model directory {directory}", do="give the path of a directory with safetensors weights"
@@ -44,11 +44,21 @@ def modality_of(directory: Path) -> str:
 
         return str(read_description(directory).get("modality"))
     if (directory / "config.json").is_file() or (directory / "adapter_config.json").is_file():
-        return "text"
+        return "vision" if _classifies_images(directory) else "text"
     raise InputError(
         f"{directory} is not a model directory: it has neither config.json nor expunge.json",
         do="give a Hugging Face directory, or one that expunge saved",
     )
+
+
+def _classifies_images(directory: Path) -> bool:
+    """Say whether the directory's config names an image classifier; what cannot be read is left to the reader of texts, which says why."""
+    try:
+        config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    named = config.get("architectures") if isinstance(config, dict) else None
+    return any(str(name).endswith("ForImageClassification") for name in named or ())
 
 
 def _kept_facts(directory: Path) -> dict[str, Any]:
@@ -156,6 +166,11 @@ def _text(directory: Path, placement: Placement) -> Model:
 
 
 def _vision(directory: Path, placement: Placement) -> Model:
+    if not (directory / DESCRIPTION).is_file():
+        from expunge.modalities.vision_pretrained import load_pretrained_vision
+
+        quieten()
+        return load_pretrained_vision(directory, dtype=placement.dtype, device=placement.device)
     from expunge.modalities.vision import load_vision
 
     return load_vision(directory, dtype=placement.dtype, device=placement.device)
