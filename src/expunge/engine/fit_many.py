@@ -23,7 +23,7 @@ MOST_ENTRIES = 2**23
 long (64 MLPs 784-256-256-10, one core): they no longer stay in the processor's cache."""
 MOST_OUTPUTS = 2**21
 """Entries of the widest layer's output over all models of a loop. Beyond these 8 MiB CNNs on images of 8x8 to 28x28 took longer a model,
-and from 32 MiB on 2.5 times as long: memory is then asked of the system anew, page by page, at every step."""
+and from 32 MiB on 2.3 times as long: memory is then asked of the system anew, page by page, at every step."""
 FEWEST = 4
 """Models to a loop where outputs allow fewer: then arithmetic is most of a step, and one model after another is as fast or faster."""
 
