@@ -53,14 +53,14 @@ def test_the_smallest_in_size_are_pruned() -> None:
 
 
 def test_claim_fine_tuning_a_sparse_model_forgets_what_a_dense_one_keeps() -> None:
-    """At a learning rate a third of training's, where dense fine-tuning leaves part of the class. Gap to retrained (dense) 4.8 -> .1.
+    """At a learning rate a sixth of training's, where dense fine-tuning leaves two thirds of the class. Gap to retrained (dense) 22.0 -> .2.
 
     Fails if pruned weights are not zeroed before the method, or come back.
     """
     problem, retrained = digits_of(0)
-    dense = finetuned(problem, 2e-3, None)
-    sparse = finetuned(problem, 2e-3, locate(SPARSE, problem.target, problem.splits))
-    assert dense.forget > 5
+    dense = finetuned(problem, 1e-3, None)
+    sparse = finetuned(problem, 1e-3, locate(SPARSE, problem.target, problem.splits))
+    assert dense.forget > 20
     assert sparse.forget < 3
     assert sparse.gap(retrained) < 0.5 * dense.gap(retrained)
     assert sparse.retain > 98.5
@@ -78,8 +78,8 @@ def test_claim_over_targets_and_where_there_is_nothing_to_gain() -> None:
         mask.prune(pruned.module)
         alone.append(Accuracies.of(pruned, problem).forget)
         assert alone[-1] > 20
-        after = finetuned(problem, 2e-3, mask)
-        dense.append(finetuned(problem, 2e-3, None).gap(retrained))
+        after = finetuned(problem, 1e-3, mask)
+        dense.append(finetuned(problem, 1e-3, None).gap(retrained))
         sparse.append(after.gap(retrained))
         to_sparse.append(after.gap(retrained_sparse(problem, mask, seed + 1)))
         high.append(finetuned(problem, 8e-3, None).gap(retrained))

@@ -59,15 +59,15 @@ def test_claim_no_layer_is_emptied(network: str, sparsity: float) -> None:
 def finetuned(seed: int, sparsity: float | None) -> tuple[Accuracies, float]:
     problem, retrained = digits_of(seed)
     mask = None if sparsity is None else locate(SynFlow(sparsity=sparsity), problem.target, problem.splits)
-    method = Finetune(descent=Descent(lr=2e-3, epochs=10))
+    method = Finetune(descent=Descent(lr=1e-3, epochs=10))
     found = Accuracies.of(unlearn(method, problem.target, problem.splits, job=Job(seed=0, mask=mask))[0], problem)
     return found, found.gap(retrained)
 
 
 def test_claim_fine_tuning_forgets_more_at_95_percent() -> None:
-    """Gap to retrained 4.8 dense, .1 at 95%. Fails if pruned weights are not zeroed before the method, or come back."""
+    """Gap to retrained 22.0 dense, .3 at 95%. Fails if pruned weights are not zeroed before the method, or come back."""
     dense, sparse = finetuned(0, None), finetuned(0, 0.95)
-    assert dense[0].forget > 5
+    assert dense[0].forget > 20
     assert sparse[0].forget < 3
     assert sparse[0].retain > 98.5
     assert sparse[1] < 0.5 * dense[1]
@@ -75,7 +75,7 @@ def test_claim_fine_tuning_forgets_more_at_95_percent() -> None:
 
 @pytest.mark.slow
 def test_claim_over_targets_and_little_at_90_percent() -> None:
-    """Three targets: at 95% the gap is below half of the dense one's in each. At 90% SynFlow, unlike magnitude, gains little."""
+    """Three targets: at 95% the gap is below half of the dense one's in each. At 90% it leaves a tenth to a sixth of the class."""
     gaps = {at: [finetuned(seed, at)[1] for seed in REPORTED] for at in (None, 0.9, 0.95)}
     print(gaps)
     assert all(s < 0.5 * d for s, d in zip(gaps[0.95], gaps[None], strict=True))

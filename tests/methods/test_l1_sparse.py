@@ -47,15 +47,17 @@ def test_forgets_and_keeps_more_than_fine_tuning(people: Tiny, clouds: Tiny) -> 
 
 
 def test_claim_closes_more_of_the_gap_than_fine_tuning_on_digits() -> None:
-    """A class, at a learning rate a third of training's: gap to retrained 4.8 by fine-tuning, .1 with the penalty.
+    """A class, at a learning rate a sixth of training's: gap to retrained 22.0 by fine-tuning, .2 with the penalty.
+
+    At a third of it fine-tuning leaves between none and 35% of the class, by seed and by processor: nothing to test on.
 
     Fails if the penalty has no gradient, or its weight is gone from the start.
     """
     problem, retrained = digits_of(0)
-    slow = Descent(lr=2e-3, epochs=10)
+    slow = Descent(lr=1e-3, epochs=10)
     dense = removed(Finetune(descent=slow), problem, seed=0)
     sparse = removed(L1Sparse(descent=slow), problem, seed=0)
-    assert dense.forget > 5
+    assert dense.forget > 20
     assert sparse.gap(retrained) < 0.5 * dense.gap(retrained)
     assert sparse.retain > 98.5
 
@@ -63,7 +65,7 @@ def test_claim_closes_more_of_the_gap_than_fine_tuning_on_digits() -> None:
 @pytest.mark.slow
 def test_claim_over_targets() -> None:
     """Three targets, each. Fails as above in any of them."""
-    slow = Descent(lr=2e-3, epochs=10)
+    slow = Descent(lr=1e-3, epochs=10)
     for seed in REPORTED:
         problem, retrained = digits_of(seed)
         gaps = [removed(kind(descent=slow), problem, seed=0).gap(retrained) for kind in (Finetune, L1Sparse)]

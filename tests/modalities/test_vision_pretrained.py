@@ -18,6 +18,7 @@ from expunge.contract.job import Job
 from expunge.contract.registry import find
 from expunge.contract.splits import Splits
 from expunge.engine.fit import fit
+from expunge.engine.fit_many import trains_together
 from expunge.engine.gradients import mean_losses
 from expunge.engine.per_example import squared_gradient_sum
 from expunge.facts.errors import InputError
@@ -129,6 +130,14 @@ def test_methods_run_on_it_and_what_they_write_is_the_librarys(tmp_path: Path, n
         assert torch.equal(p, q), one
 
 
+def test_stochastic_depth_is_noise(tmp_path: Path) -> None:
+    """Fails if models that draw while they train are put into one vectorised loop, which cannot draw."""
+    assert trains_together(load_pretrained_vision(written(tmp_path / "plain", "ConvNext")))
+    config = json.loads((tmp_path / "plain" / "config.json").read_text())
+    (tmp_path / "plain" / "config.json").write_text(json.dumps({**config, "drop_path_rate": 0.3}))
+    assert not trains_together(load_pretrained_vision(tmp_path / "plain"))
+
+
 def broken(folder: Path, what: str) -> Path:
     """Write a directory that must be refused."""
     if what == "BatchNorm":
@@ -142,6 +151,9 @@ def broken(folder: Path, what: str) -> Path:
         (folder / "preprocessor_config.json").unlink()
     elif what == "mean":
         (folder / "preprocessor_config.json").write_text(json.dumps({**PROCESSOR, "image_mean": None}))
+    elif what == "labels":
+        config = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps({**config, "problem_type": "multi_label_classification"}))
     elif what == "json":
         (folder / "preprocessor_config.json").write_text("{")
     elif what == "tensor":
@@ -162,6 +174,7 @@ def broken(folder: Path, what: str) -> Path:
         ("scale", "scales pictures by 0.0078"),
         ("processor", "has no preprocessor_config.json: how its pictures were normalised is not known"),
         ("mean", "has no image_mean and image_std"),
+        ("labels", "was trained for multi_label_classification"),
         ("json", "preprocessor_config.json cannot be read"),
         ("tensor", "lacks 1 tensors of its architecture, the first classifier.weight"),
         ("pickle", "only pickled ones"),

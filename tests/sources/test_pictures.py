@@ -76,6 +76,8 @@ def test_bad_npz_files_are_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "l.npz", features=np.zeros((3, 2)), label=np.array([1, 0]))
     np.savez(tmp_path / "s.npz", features=np.float32(3), label=np.float32(1))
     np.savez(tmp_path / "e.npz")
+    np.save(tmp_path / "one.npy", np.zeros((3, 2)))
+    (tmp_path / "one.npy").rename(tmp_path / "one.npz")
     (tmp_path / "n.npz").write_text("no zip")
     (tmp_path / "cut.npz").write_bytes((tmp_path / "l.npz").read_bytes()[:60])
     for name, words in {
@@ -83,6 +85,7 @@ def test_bad_npz_files_are_refused(tmp_path: Path) -> None:
         "l": "different lengths: features 3, label 2",
         "s": "holds no rows",
         "e": "holds no rows",
+        "one": "not a zip file",
         "n": "without pickle",
         "cut": "without pickle",
     }.items():

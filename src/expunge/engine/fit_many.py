@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +13,8 @@ from torch.func import functional_call, stack_module_state, vmap
 from expunge.contract.job import Job
 from expunge.contract.model import Batch, Model
 from expunge.engine.fit import fit
-from expunge.engine.loop import optimiser, rate
+from expunge.engine.folding import Folding
+from expunge.engine.loop import keep_memory, optimiser, rate
 from expunge.engine.order import cut, ordered
 from expunge.facts.errors import ContractBroken, InputError
 from expunge.facts.recipe import Recipe
@@ -22,15 +24,16 @@ MOST_ENTRIES = 2**23
 """Parameters held at once, over all models of a loop: beyond, models are trained a few at a time. Four times as many took 1.3 times as
 long (64 MLPs 784-256-256-10, one core): they no longer stay in the processor's cache."""
 MOST_OUTPUTS = 2**21
-"""Entries of the widest layer's output over all models of a loop. Beyond these 8 MiB CNNs on images of 8x8 to 28x28 took longer a model,
-and from 32 MiB on 2.3 times as long: memory is then asked of the system anew, page by page, at every step."""
+"""Entries of the widest layer's output over all models of a loop. CNNs took longer a model beyond these 8 MiB, and much longer from 32 MiB
+on: memory is then asked of the system anew, page by page, at every step (bench/shadows.py --uncut)."""
 FEWEST = 4
 """Models to a loop where outputs allow fewer: then arithmetic is most of a step, and one model after another is as fast or faster."""
 
 
 def trains_together(model: Model) -> bool:
     """True where many such models can be trained in one loop: one answer a row, parameters and no buffers, no noise of their own."""
-    noisy = any(isinstance(part, nn.Dropout) for part in model.module.modules())
+    # stochastic depth has a class a library, and a `drop_prob` in each
+    noisy = any(isinstance(part, nn.Dropout) or getattr(part, "drop_prob", 0) for part in model.module.modules())
     return model.capabilities.predictions and not noisy and next(model.module.buffers(), None) is None
 
 
@@ -44,7 +47,8 @@ class _Losses(nn.Module):
     def forward(self, x: Tensor, targets: Tensor) -> Tensor:
         """Return one loss an example, (examples,)."""
         owner = torch.arange(len(targets), device=targets.device)
-        return self.model.total_loss(Batch({"x": x}, targets, owner, len(targets)))
+        with Folding() if x.device.type == "cpu" else nullcontext():
+            return self.model.total_loss(Batch({"x": x}, targets, owner, len(targets)))
 
 
 def fit_many(models: Sequence[Model], rows: Sequence[Rows], recipes: Sequence[Recipe], *, job: Job) -> None:
@@ -90,6 +94,7 @@ def _widest(model: Model, row: Rows) -> int:
 
 def _together(models: list[Model], rows: list[Rows], recipes: list[Recipe], job: Job) -> None:
     """Train models that have as many batches an epoch."""
+    keep_memory()
     recipe = recipes[0]
     every = {row.id: row for own in rows for row in own}
     place = {row_id: i for i, row_id in enumerate(every)}

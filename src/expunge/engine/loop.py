@@ -15,6 +15,16 @@ from expunge.engine.parallel import total as total_over_processes
 from expunge.facts.errors import ContractBroken
 
 
+def keep_memory() -> None:
+    """Have arrays below 28 MiB that a step gives back serve the next step.
+
+    The GNU C library maps a large array from the system, to be faulted in page by page, and unmaps it when it is given back. Large is what
+    is larger than the largest that it unmapped, up to 32 MiB (mallopt(3), M_MMAP_THRESHOLD): so one is mapped and given back here, without
+    a byte of it written. Without effect where another allocator is in place.
+    """
+    torch.empty(7 * 2**20, device="cpu")
+
+
 def rate(step: int, steps: int, warmup: float, schedule: str) -> float:
     """Return the factor on the learning rate at `step` of `steps`: linear warm-up, then cosine, linear or constant."""
     ramp = math.ceil(warmup * steps)
@@ -93,6 +103,7 @@ def optimise(
     Gradients and losses are summed over processes: a loss must be this process's share of a sum over a global count. Raises
     ContractBroken at a loss that is not finite, before it reaches the weights. Counts `optimiser_steps` in the job's notes.
     """
+    keep_memory()
     taken = int(job.notes.get("optimiser_steps", 0))
     parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
     adam = optimiser(parameters, kind, lr=lr, weight_decay=weight_decay, momentum=momentum)

@@ -25,8 +25,8 @@ RAISE, LOWER, WAIT = 1.5, 1.5**1.5, 5
 START = 1e-3
 """The first weight of a mask's size."""
 MOST_ROWS = 512
-"""Rows read at once: those of as many classes as fit, at least one. All rows of 136 classes (CNN, 28x28) take two gigabytes more, and
-three times as long."""
+"""Rows read at once: those of as many classes as fit, at least one. All rows of a hundred classes would take
+gigabytes, and longer."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,10 +33,10 @@ def reading(directory: Path, what: str) -> Iterator[None]:
 
 
 def check_safetensors(directory: Path, pattern: str) -> None:
-    """Refuse a directory without safetensors weights; pickled ones are named, never opened."""
+    """Refuse a directory in which nothing has the name of safetensors weights; pickled ones are named, never opened."""
     if any(directory.glob(pattern)):
         return
-    pickled = sorted(path.name for kind in PICKLED for path in directory.glob(kind))
+    pickled = sorted(path.name for kind in PICKLED for path in directory.rglob(kind))
     raise InputError(
         f"{directory} has no safetensors weights" + (f", only pickled ones ({pickled[0]})" if pickled else ""),
         causes=("pickled weights run code when loaded and are never read here",)

@@ -83,6 +83,11 @@ def load_pretrained_vision(directory: Path, *, dtype: str = "float32", device: s
             causes=("they are an average over the training rows, which no removal of this tool reaches",),
             do="use a network with LayerNorm or GroupNorm (ViT, Swin, ConvNeXt)",
         )
+    if module.config.problem_type not in (None, "single_label_classification"):
+        raise InputError(
+            f"{directory} was trained for {module.config.problem_type}; here a picture has one label of several",
+            do="use a classifier whose classes exclude each other",
+        )
     preprocessor = _preprocessor(directory)
     images = _images(directory, preprocessor, module.config)
     module.eval().to(device)

@@ -15,7 +15,6 @@ from expunge.pipeline.processes import spread
 DESCRIPTION = "expunge.json"
 INSIDE = {"ensemble": "member-0", "analytic": "network"}
 """Where a directory of each kind that holds more than one model has a plain one."""
-PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
 
 @dataclass(frozen=True)
@@ -90,17 +89,11 @@ def check_directory(directory: Path) -> str:
 
     Reads one tensor at a time. Pickled weights run code when they are loaded: they are named, never opened.
     """
-    modality, files = modality_of(directory), sorted(directory.rglob("*.safetensors"))
-    if not files:
-        pickled = sorted(path.name for path in directory.rglob("*") if path.suffix in PICKLED)
-        raise InputError(
-            f"{directory} has no safetensors weights" + (f", only pickled ones ({pickled[0]})" if pickled else ""),
-            causes=("pickled weights run code when loaded and are never read here",)
-            if pickled
-            else ("the path is wrong",),
-            do="save the model with save_pretrained(DIR, safe_serialization=True)",
-        )
-    for path in files:
+    from expunge.modalities.pretrained import check_safetensors
+
+    modality = modality_of(directory)
+    check_safetensors(directory, "**/*.safetensors")
+    for path in sorted(directory.rglob("*.safetensors")):
         _check_finite(path)
     return modality
 

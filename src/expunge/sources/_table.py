@@ -125,9 +125,9 @@ def _parquet(path: Path) -> Iterator[Record]:
 def _npz(path: Path) -> Iterator[Record]:
     """One array a column, one entry a row; arrays of objects are not unpickled."""
     try:
-        with np.load(path, allow_pickle=False) as found:
+        with zipfile.ZipFile(path), np.load(path, allow_pickle=False) as found:
             columns = {name: found[name] for name in found.files}
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, RuntimeError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(
             f"{path} cannot be read as npz without pickle: {error}", do="np.savez(path, image=..., label=...)"
         ) from error

@@ -67,9 +67,9 @@ class Records:
     """Read the splits of a request from files of question and answer, prompt and completion, text, or an array and its label.
 
     Arrays are in one column beside `label`: `features` (a list of numbers), or `image`: the path of a picture from the table's folder, a
-    picture's bytes, or lists of lists (whole numbers are 0..255). JSONL (or one JSON list), CSV, Parquet, and npz of one array a column;
-    `.gz` is read too. Optional columns: id, group, value, paraphrased_answer,
-    perturbed_answers, paraphrased_questions; others are left out, so that two rows differ only by what a model reads.
+    picture's bytes, or lists of lists (whole numbers are 0..255). JSONL (or one JSON list) and CSV, with `.gz` or without; Parquet; npz of
+    one array a column. Optional columns: id, group, value, paraphrased_answer, perturbed_answers, paraphrased_questions; others are left
+    out, so that two rows differ only by what a model reads.
 
     Source: none, plain file formats.
     Reads each file once.
