@@ -33,59 +33,80 @@ LEAST_MODELS = 10
 
 
 @dataclass(frozen=True)
-class Datamodel:
-    """A linear model of outputs in what was trained on: output = constant + sum of beta over the rows that are in.
+class Effects:
+    """A linear map from what was trained on to outputs, in parts that are small where rows times outputs times rows is not.
 
-    `beta` is (rows predicted, outputs, rows attributed); `correlation` of predicted with found outputs over held-out models, mean over
-    outputs; `penalty` the ridge's.
+    `alone` is what a row does to its own outputs, (rows, outputs), `own` the column of each row in what is attributed; the rest goes
+    through `directions`, (models at most, attributed), and `weights`, (directions, rows, outputs).
     """
 
-    beta: Numbers
+    alone: Numbers
+    own: Sequence[int | None]
+    weights: Numbers
+    directions: Numbers
+
+    def of(self, present: Numbers) -> Numbers:
+        """Return the outputs of each line of `present`, (lines, attributed), without a constant: (lines, rows, outputs)."""
+        found = np.tensordot(present @ self.directions.T, self.weights, 1)
+        for row, column in enumerate(self.own):
+            if column is not None:
+                found[:, row] += np.outer(present[:, column], self.alone[row])
+        return np.asarray(found, np.float64)
+
+
+@dataclass(frozen=True)
+class Datamodel:
+    """A linear model of outputs in what was trained on: output = constant + effects of the rows that are in.
+
+    `correlation` of predicted with found outputs over held-out models, mean over outputs.
+    """
+
+    effects: Effects
     correlation: float
-    penalty: float
 
     def without(self, columns: Sequence[int]) -> Numbers:
         """Return how outputs change when the given attributed rows leave, (rows predicted, outputs)."""
-        return np.asarray(-self.beta[..., list(columns)].sum(-1), np.float64)
+        gone = np.zeros((1, self.effects.directions.shape[1]))
+        gone[0, list(columns)] = -1
+        return np.asarray(self.effects.of(gone)[0])
 
 
 def fit_datamodel(masks: NDArray[np.bool_], outputs: Numbers, *, own: Sequence[int | None]) -> Datamodel:
     """Regress outputs, (models, rows, outputs), on masks of what each model was trained on, (models, attributed).
 
     What a row does to its own output is far larger than what others do: it (column `own[i]` of row i) is fitted first by least squares
-    alone, and ridge regression on all columns takes the rest. One penalty for all, by exact leaving one out.
+    alone, and ridge regression on all columns takes the rest. One penalty for all, by exact leaving one out. Holds a few arrays of the
+    size of `outputs`.
 
     Source: Ilyas et al. 2022; Georgiev et al. 2024 (P115). Differs: they take the lasso, for tens of thousands of models.
     """
     if len(masks) < LEAST_MODELS or len(masks) != len(outputs):
         raise InputError(f"{len(masks)} subsets with {len(outputs)} outputs; a datamodel needs {LEAST_MODELS} of both")
     held = np.arange(len(masks)) % HELD_OUT == 0
-    part, _ = _regress(masks[~held], outputs[~held], own)
-    guess = np.einsum("ma,roa->mro", masks[held] - masks[~held].mean(0), part)
-    beta, penalty = _regress(masks, outputs, own)
-    return Datamodel(beta, _correlation(guess, outputs[held]), penalty)
+    guess = _regress(masks[~held], outputs[~held], own).of(masks[held] - masks[~held].mean(0))
+    return Datamodel(_regress(masks, outputs, own), _correlation(guess, outputs[held]))
 
 
-def _regress(masks: NDArray[np.bool_], outputs: Numbers, own: Sequence[int | None]) -> tuple[Numbers, float]:
-    """Return beta, (rows, outputs, attributed), and the penalty."""
+def _regress(masks: NDArray[np.bool_], outputs: Numbers, own: Sequence[int | None]) -> Effects:
     x = masks - masks.mean(0)
-    left = (outputs - outputs.mean(0)).copy()
-    first = np.zeros((*outputs.shape[1:], masks.shape[1]))
+    left = outputs - outputs.mean(0)
+    alone = np.zeros(outputs.shape[1:])
     for row, column in enumerate(own):
         if column is not None and x[:, column].any():
-            first[row, :, column] = x[:, column] @ left[:, row] / (x[:, column] @ x[:, column])
-            left[:, row] -= np.outer(x[:, column], first[row, :, column])
+            alone[row] = x[:, column] @ left[:, row] / (x[:, column] @ x[:, column])
+            left[:, row] -= np.outer(x[:, column], alone[row])
     flat = left.reshape(len(x), -1)
     u, s, vt = np.linalg.svd(x, full_matrices=False)
-    turned = u.T @ flat
+    gram = flat @ flat.T
     errors = []
     for penalty in PENALTIES:
         shrunk = s**2 / (s**2 + penalty)
         leverage = (u**2 * shrunk).sum(1) + 1 / len(x)
-        errors.append(float((((flat - u @ (shrunk[:, None] * turned)) / (1 - leverage)[:, None]) ** 2).sum()))
+        missing = np.eye(len(x)) - (u * shrunk) @ u.T
+        errors.append(float((((missing @ gram) * missing).sum(1) / (1 - leverage) ** 2).sum()))
     penalty = PENALTIES[int(np.argmin(errors))]
-    ridge = vt.T @ ((s / (s**2 + penalty))[:, None] * turned)
-    return first + ridge.T.reshape(first.shape), penalty
+    turned = (u * (s / (s**2 + penalty))).T @ flat
+    return Effects(alone, own, turned.reshape(-1, *alone.shape), vt)
 
 
 def _correlation(guess: Numbers, found: Numbers) -> float:
