@@ -1,8 +1,9 @@
-"""Train 32 shadow models in one loop and one after another: python bench/shadows.py [--threads 2] [--uncut].
+"""Train 32 shadow models in one loop and one after another: python bench/shadows.py [--threads 2] [--uncut | --plain].
 
 Prints seconds (of the processor with one thread, of the clock with more), their ratio, how far the weights differ, and with one thread
 the most that any loop could gain: what the steps' multiplications and additions take at the rate of a large matrix product.
-`--uncut` puts all models into one loop, however large a layer's output is.
+`--uncut` puts all models into one loop, however large a layer's output is; `--plain` leaves convolutions and norms the rules that
+`torch.func` has for them.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 import expunge.engine.fit_many as fit_many_module
+import expunge.engine.folding as folding_module
 from expunge.contract.job import Job
 from expunge.engine.fit import fit
 from expunge.engine.fit_many import fit_many
@@ -55,10 +57,13 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--uncut", action="store_true")
+    parser.add_argument("--plain", action="store_true")
     given = parser.parse_args()
     threads = given.threads
     if given.uncut:
         fit_many_module.MOST_OUTPUTS = sys.maxsize
+    if given.plain:
+        folding_module.RULES = {}
     torch.set_num_threads(threads)
     now = time.process_time if threads == 1 else time.perf_counter
     found = Digits(forget="random=0.1").run()

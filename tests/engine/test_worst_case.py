@@ -173,9 +173,9 @@ def test_claim_the_worst_case_set_stays_known_and_transfers() -> None:
     """60 of 600 digits, found on fine-tuning, against three random sets; in percent of forget rows answered wrong, three seeds each.
 
     Measured: fine-tuning 0 against 14.4, 20.6, 23.9; relabelling 6.7 against 8.9, 14.4, 12.2; retrained 3.3 against 17.5, 23.3, 26.7.
-    On another processor: 0 against 15.0, 21.7, 23.3; 4.4 against 6.7, 15.0, 13.3; 0 against 17.5 (one set). What stays known is what the
-    other rows teach anyway: by the gap to models retrained without the same rows the sets differ by less than the two rows that two
-    processors do (3.3 against 2.9; 0 against 2.5), and not by a fifth of all rows.
+    On another processor: 0 against 15.0, 21.7, 23.3; 4.4 against 6.7, 15.0, 13.3; 0 against 17.5 (one set). By the gap to models
+    retrained without the same rows the worst-case set is no harder over both methods. For fine-tuning alone that held on the other
+    processor (0 against 2.5) and does not hold here (3.3 against 2.9): what stays known is mostly what the other rows teach anyway.
     Fails if: the search takes rows that fall first (the upper level climbs), or the set does not transfer.
     """
     target, rows = noisy_digits()
@@ -209,6 +209,12 @@ def test_claim_the_worst_case_set_stays_known_and_transfers() -> None:
     assert relabelled <= fmean(found["random_label", "random"]) - 3
     assert truth["worst"][0] <= 6
     assert min(truth["random"]) >= 10
-    gaps = [abs(a - b) for a, b in zip(found["finetune", "random"], truth["random"], strict=True)]
-    by_share, by_gap = fmean(found["finetune", "random"]) - worst, abs(worst - truth["worst"][0]) - fmean(gaps)
-    assert by_gap < 0.25 * by_share
+    gap = {
+        kind: fmean(
+            abs(a - b)
+            for name in ("finetune", "random_label")
+            for a, b in zip(found[name, kind], truth[kind], strict=True)
+        )
+        for kind in kinds
+    }
+    assert gap["worst"] <= gap["random"], gap

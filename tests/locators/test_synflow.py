@@ -74,8 +74,8 @@ def test_claim_fine_tuning_forgets_more_at_95_percent() -> None:
 
 
 @pytest.mark.slow
-def test_claim_over_targets_and_little_at_90_percent() -> None:
-    """Three targets: at 95% the gap is below half of the dense one's in each. At 90% it leaves a tenth to a sixth of the class."""
+def test_claim_over_targets_and_less_at_90_percent() -> None:
+    """Three targets: at 95% the gap is below half of the dense one's in each. At 90% it gains less."""
     gaps = {at: [finetuned(seed, at)[1] for seed in REPORTED] for at in (None, 0.9, 0.95)}
     print(gaps)
     assert all(s < 0.5 * d for s, d in zip(gaps[0.95], gaps[None], strict=True))

@@ -29,12 +29,7 @@ class Folding(TorchFunctionMode):
 
 
 class _Convolution(torch.autograd.Function):
-    """`conv2d` with a rule for stacked models; under `vmap` alone, where autograd follows what the rule does."""
-
-    @staticmethod
-    def forward(x: Tensor, weight: Tensor, bias: Tensor | None, *settings: Any) -> Tensor:
-        """Return what one model gives."""
-        return functional.conv2d(x, weight, bias, *settings)
+    """The rule of `conv2d` for stacked models; there is none for one. Autograd follows what the rule does."""
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -54,12 +49,7 @@ class _Convolution(torch.autograd.Function):
 
 
 class _Norm(torch.autograd.Function):
-    """`group_norm` with a rule for stacked models."""
-
-    @staticmethod
-    def forward(x: Tensor, weight: Tensor | None, bias: Tensor | None, groups: int, eps: float) -> Tensor:
-        """Return what one model gives."""
-        return functional.group_norm(x, groups, weight, bias, eps)
+    """The rule of `group_norm` for stacked models."""
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
