@@ -1,4 +1,4 @@
-"""Per-example gradients against a loop with batch 1: python bench/per_example.py [--rows 256].
+"""Per-example gradients against a loop with batch 1: python bench/per_example.py [--rows 512].
 
 One thread, processor time (other work on the machine does not enter it), the least of several runs. `ceiling` is what no
 per-example method of this kind can pass: the loop against one plain batched forward and backward that yields only the sum.
@@ -20,8 +20,8 @@ from torch.func import functional_call, grad, vmap
 
 from expunge.contract.job import Job
 from expunge.contract.model import Batch, Question
-from expunge.engine.gradients import mean_losses
-from expunge.engine.per_example import _plan, gradient_norms, squared_gradient_sum
+from expunge.engine.gradients import RowNoise, mean_losses
+from expunge.engine.per_example import _most_rows, _plan, gradient_norms, squared_gradient_sum
 from expunge.facts.rows import Row, Rows
 from expunge.modalities.text_build import new_text_model, train_tokenizer
 from expunge.modalities.vision_networks import NETWORKS
@@ -83,12 +83,12 @@ def text(architecture: str, words: tuple[int, int], count: int) -> tuple[Any, Ro
     return new_text_model(tokenizer, architecture, CONFIGURATION[architecture], seed=0), rows
 
 
-def images(network: str, count: int) -> tuple[Any, Rows]:
+def images(network: str, side: int, count: int) -> tuple[Any, Rows]:
     """Return a new image classifier and noise for images."""
     torch.manual_seed(0)
-    mlp = [nn.Flatten(), nn.Linear(256, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10)]
-    module = nn.Sequential(*mlp) if network == "mlp" else NETWORKS[network]((1, 16, 16), 10)
-    rows = [Row(id=str(i), fields={"x": torch.randn(1, 16, 16), "y": i % 10}) for i in range(count)]
+    mlp = [nn.Flatten(), nn.Linear(side**2, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10)]
+    module = nn.Sequential(*mlp) if network == "mlp" else NETWORKS[network]((1, side, side), 10)
+    rows = [Row(id=str(i), fields={"x": torch.randn(1, side, side), "y": i % 10}) for i in range(count)]
     return Images(module), Rows(tuple(rows))
 
 
@@ -125,8 +125,10 @@ def line(model: Any, rows: Rows) -> str:
     """Measure one model and return its line of the table."""
     some, parameters = rows[:64], list(model.module.parameters())
 
+    passes = _plan(model, rows, _most_rows(model, rows, RowNoise.of(model, rows, Job()), Job()))
+
     def batched() -> None:
-        for indices in _plan(model, rows):
+        for indices in passes:
             batch = model.pack_apart([rows[i] for i in indices])
             torch.autograd.grad(mean_losses(model, batch, None, Job()).sum(), parameters)
 
@@ -148,7 +150,7 @@ def line(model: Any, rows: Rows) -> str:
 def main() -> None:
     """Print one line a model."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--rows", type=int, default=256)
+    parser.add_argument("--rows", type=int, default=512)
     count = parser.parse_args().rows
     torch.set_num_threads(1)
     cases: dict[str, Callable[[], tuple[Any, Rows]]] = {
@@ -156,7 +158,11 @@ def main() -> None:
         "llama 2x64, TOFU-like rows": lambda: text("llama", (4, 9), count),
         "gpt2 2x64, short rows": lambda: text("gpt2", (1, 3), count),
         "gpt2 2x64, TOFU-like rows": lambda: text("gpt2", (4, 9), count),
-        **{network: partial(images, network, count) for network in ("mlp", "cnn", "resnet", "vit")},
+        **{
+            f"{network}, {side}x{side}": partial(images, network, side, count)
+            for side, networks in ((8, ("cnn",)), (16, ("mlp", "cnn", "resnet", "vit")))
+            for network in networks
+        },
     }
     print(
         f"{'model':28}{'tokens':>7}{'loop ms/row':>12}{'squares':>9}{'norms':>9}{'ceiling':>9}{'vmap':>9}  worst error"

@@ -11,6 +11,7 @@ from expunge.engine.ghost import Convolved, Outer, Written, norms, sizes, square
 ROWS = torch.tensor([[[1.0, 2.0], [0.0, 1.0]], [[1.0, 0.0], [1.0, 1.0]]])
 COLUMNS = torch.tensor([[[3.0, 0.0], [1.0, 1.0]], [[2.0, 2.0], [-2.0, 0.0]]])
 TWO = torch.Size((2, 2))
+Pair = tuple[int, int]
 
 
 def test_squares_and_norms_by_hand() -> None:
@@ -76,12 +77,18 @@ def test_ghost_norms_equal_written_norms() -> None:
     torch.testing.assert_close(norms(uses, 4, shape), written)
 
 
-@pytest.mark.parametrize(("stride", "padding", "dilation"), [(1, 1, 1), (2, 0, 1), (1, 2, 2)])
-def test_a_convolution_read_by_patches_is_autograds(stride: int, padding: int, dilation: int) -> None:
-    """Fails if stride, padding or dilation does not reach the patches."""
-    module = nn.Conv2d(2, 3, 3, stride=stride, padding=padding, dilation=dilation)
+@pytest.mark.parametrize("channels", [2, ghost.FEW_CHANNELS])
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padding", "dilation"),
+    [((3, 3), 1, 1, 1), ((3, 3), 2, 0, 1), ((3, 3), 1, 2, 2), ((3, 2), (1, 2), (1, 0), (2, 1))],
+)
+def test_a_convolution_read_by_patches_is_autograds(
+    channels: int, kernel: Pair, stride: int | Pair, padding: int | Pair, dilation: int | Pair
+) -> None:
+    """Fails if the kernel's sides, stride, padding or dilation do not reach the patches, in either order of memory."""
+    module = nn.Conv2d(channels, 3, kernel, stride=stride, padding=padding, dilation=dilation)
     draw = torch.Generator().manual_seed(0)
-    images = torch.randn(4, 2, 7, 7, generator=draw)
+    images = torch.randn(4, channels, 7, 6, generator=draw)
     output = module(images)
     gradients = torch.randn(output.shape, generator=draw)
     wanted = torch.stack(
@@ -91,6 +98,7 @@ def test_a_convolution_read_by_patches_is_autograds(stride: int, padding: int, d
     torch.testing.assert_close(write_out([use], slice(0, 4), shape), wanted)
     torch.testing.assert_close(squares([use], 4, shape), wanted.square().sum(0))
     torch.testing.assert_close(norms([use], 4, shape), wanted.flatten(1).norm(dim=1))
+    torch.testing.assert_close(write_out([use, use], slice(1, 3), shape), 2 * wanted[1:3])
     direction = torch.randn(shape, generator=draw)
     torch.testing.assert_close(use.dot(direction), (wanted * direction).flatten(1).sum(1))
 

@@ -150,15 +150,20 @@ def test_a_rows_noise_is_its_own(most: int, monkeypatch: pytest.MonkeyPatch) -> 
     assert not torch.allclose(gradient_norms(model, rows, job=Job(seed=4))[0], wanted)
 
 
-def test_passes_are_few_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """130 rows in passes of 64: 3 passes and 2 rows alone. Fails if rows run one by one, or all at once."""
+@pytest.mark.parametrize(
+    ("outputs", "passes"), [(2**19, [1, 1, 1, 1, 130]), (300, [1, 1, 1, 1, 30, 100]), (0, [1, 1, 1, 1, 2, 64, 64])]
+)
+def test_passes_are_few_and_bounded(outputs: int, passes: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """130 rows with 3 outputs in one pass, in two of at most 300 outputs, or in passes of the fewest rows; one row measures the outputs,
+    one asks for noise and two are checked. Fails if rows run one by one, or however wide the outputs are."""
+    monkeypatch.setattr(per_example, "MOST_OUTPUTS", outputs)
     model, rows = arrays(nn.Linear(6, 3), (6,), 130)
     model.packs.clear()
     gradient_norms(model, rows, job=Job())
-    assert sorted(model.packs) == [1, 1, 1, 2, 64, 64]
+    assert sorted(model.packs) == passes
     monkeypatch.setattr(per_example, "MOST_POSITIONS", 10)
     text, questions = text_model("llama")
-    plan = per_example._plan(text, questions)
+    plan = per_example._plan(text, questions, 64)
     lengths = [text.pack_apart([row]).positions for row in questions]
     assert sorted(i for one in plan for i in one) == list(range(len(questions)))
     assert all(len(one) == 1 or len(one) * max(lengths[i] for i in one) <= 10 for one in plan)

@@ -16,6 +16,7 @@ from expunge.engine.fit import fit
 from expunge.engine.folding import Folding
 from expunge.engine.loop import keep_memory, optimiser, rate
 from expunge.engine.order import cut, ordered
+from expunge.engine.widest import widest_output
 from expunge.facts.errors import ContractBroken, InputError
 from expunge.facts.recipe import Recipe
 from expunge.facts.rows import Rows
@@ -63,7 +64,8 @@ def fit_many(models: Sequence[Model], rows: Sequence[Rows], recipes: Sequence[Re
     if not all(trains_together(model) and recipes[0].precision == "float32" for model in models):
         raise InputError(f"{models[0].modality} models of this kind cannot be trained together", do="train one by one")
     parameters = sum(p.numel() for p in models[0].module.parameters())
-    outputs = min(recipes[0].batch_size, max(map(len, rows))) * _widest(models[0], rows[0][:1])
+    widest = widest_output(models[0].module, lambda: models[0].total_loss(models[0].pack(rows[0][:1])))
+    outputs = min(recipes[0].batch_size, max(map(len, rows))) * widest
     fitting = MOST_OUTPUTS // max(1, outputs)
     if fitting < FEWEST:
         for model, own, recipe in zip(models, rows, recipes, strict=True):
@@ -74,22 +76,6 @@ def fit_many(models: Sequence[Model], rows: Sequence[Rows], recipes: Sequence[Re
     for length in sorted(set(lengths)):
         for part in cut([i for i, found in enumerate(lengths) if found == length], most):
             _together([models[i] for i in part], [rows[i] for i in part], [recipes[i] for i in part], job)
-
-
-@torch.no_grad()
-def _widest(model: Model, row: Rows) -> int:
-    """Return the entries of the largest output that any layer gives for one row."""
-    sizes = [0]
-    hooks = [
-        part.register_forward_hook(lambda _, __, out: sizes.append(out.numel() if isinstance(out, Tensor) else 0))
-        for part in model.module.modules()
-    ]
-    try:
-        model.total_loss(model.pack(row))
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return max(sizes)
 
 
 def _together(models: list[Model], rows: list[Rows], recipes: list[Recipe], job: Job) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
 
 BLOCK = 2**18
 """Gradient entries written out at once: small enough to stay in a processor's cache (one example's gradient is the least)."""
+FEW_CHANNELS = 8
+"""Below, a convolution's patches are copied a row of places at a time; from here on, all channels of a place at a time."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,29 @@ class Convolved:
         patches = nn.functional.unfold(self.images[part], m.kernel_size, m.dilation, m.padding, m.stride)  # type: ignore[arg-type]
         return Outer(self.gradients[part].flatten(2).mT, patches.mT)
 
+    def write_out(self, part: slice) -> Tensor:
+        """Return the gradients of a slice of examples, (examples, *shape of the weight); in memory channels may come last.
+
+        The patches are those of `take`, copied in longer runs than `unfold` does.
+        """
+        m, x, gradients = self.module, self.images[part], self.gradients[part].flatten(2)
+        (count, channels), places, kernel = x.shape[:2], self.gradients.shape[2:], m.kernel_size
+        (up, across), (down, right), (high, wide) = m.stride, m.dilation, cast(tuple[int, int], m.padding)
+        if channels < FEW_CHANNELS:
+            padded = nn.functional.pad(x, (wide, wide, high, high))
+            image, channel, row, column = padded.stride()
+            steps = (image, channel, down * row, right * column, up * row, across * column)
+            patches = padded.as_strided((count, channels, *kernel, *places), steps).flatten(4).flatten(1, 3)
+            return torch.bmm(gradients, patches.mT).view(count, *m.weight.shape)
+        tall, broad = x.shape[2:]
+        padded = x.new_zeros(count, tall + 2 * high, broad + 2 * wide, channels)
+        padded[:, high : high + tall, wide : wide + broad] = x.permute(0, 2, 3, 1)
+        image, row, column, channel = padded.stride()
+        steps = (image, up * row, across * column, down * row, right * column, channel)
+        patches = padded.as_strided((count, *places, *kernel, channels), steps).flatten(3).flatten(1, 2)
+        written = torch.bmm(gradients, patches).view(count, len(m.weight), *kernel, channels)
+        return written.permute(0, 1, 4, 2, 3)
+
     def dot(self, direction: Tensor) -> Tensor:
         """Return each example's inner product with `direction`, (examples,)."""
         m = self.module
@@ -105,6 +130,10 @@ def write_out(uses: Sequence[Use], part: slice, shape: torch.Size) -> Tensor:
     """Return the gradients of a slice of examples, all uses of the parameter summed, (examples, *shape)."""
     found: Tensor | None = None
     for use in uses:
+        if isinstance(use, Convolved):
+            own = use.write_out(part)
+            found = own if found is None else found.add_(own)
+            continue
         one = use.take(part)
         if isinstance(one, Written):
             found = one.values.clone() if found is None else found.add_(one.values)
@@ -148,7 +177,9 @@ def _summed(uses: Sequence[Use], examples: int, shape: torch.Size, of: Callable[
     found = None
     for part in blocks(examples, _room(uses, shape)):
         written = write_out(uses, part, shape)
-        summed = of(written, out=written).sum(0)
+        values = of(written, out=written)
+        # along memory: a sum across it takes several times as long
+        summed = values.sum(0) if values.is_contiguous() else values.movedim(2, -1).sum(0).movedim(-1, 1)
         found = summed if found is None else found.add_(summed)
     assert found is not None, "a pass has examples"
     return found

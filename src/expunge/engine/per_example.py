@@ -20,10 +20,17 @@ from expunge.engine.capture import Pass, Unsupported, Uses, captured
 from expunge.engine.ghost import Written
 from expunge.engine.gradients import RowNoise, evaluating, mean_losses, trainable
 from expunge.engine.parallel import gather_objects, my_share, total
+from expunge.engine.widest import widest_output
 from expunge.facts.rows import Rows
 
-MOST_ROWS = 64
+MOST_ROWS = 512
 """Examples of one pass."""
+MOST_OUTPUTS = 2**19
+"""Entries of the widest layer's output over the examples of a pass: a pass costs what many do, and its arrays should stay in the
+processor's cache. An MLP of width 64 took 12.7, 6.9 and 5.6 microseconds a row in passes of 64, 256 and 512, a CNN on 28x28 images 336,
+417 and 436 (one core, bench/per_example.py's rows)."""
+FEW_ROWS = 64
+"""Examples of one pass whose outputs are wider than that."""
 MOST_POSITIONS = 4096
 """Positions of one pass, padding included."""
 MOST_ENTRIES = 2**26
@@ -133,19 +140,30 @@ def _wide(dtype: torch.dtype) -> torch.dtype:
     return torch.promote_types(dtype, torch.float32)
 
 
-def _plan(model: Model, rows: Rows) -> list[list[int]]:
+def _most_rows(model: Model, rows: Rows, noise: RowNoise, job: Job) -> int:
+    """Return how many examples one pass takes."""
+    if len(rows) <= FEW_ROWS:
+        return min(FEW_ROWS, MOST_ROWS)
+    one = model.pack_apart(rows[:1])
+    widest = widest_output(model.module, lambda: mean_losses(model, one, noise.draw([0]), job))
+    return min(MOST_ROWS, max(FEW_ROWS, MOST_OUTPUTS // max(1, widest)))
+
+
+def _plan(model: Model, rows: Rows, most_rows: int) -> list[list[int]]:
     """Return this process's passes: rows of near-equal length together, each within the bounds on rows, positions and logits."""
     widest = max((max(p.shape, default=1) for p in model.module.parameters()), default=1)
     most = max(1, min(MOST_POSITIONS, MOST_ENTRIES // widest))
     mine = my_share(len(rows))
     costs = {}
     for i, question in zip(mine, model.questions([rows[i] for i in mine]), strict=True):
-        name, answer = next(iter(question.answers.items()))
-        costs[i] = model.question_cost(dataclasses.replace(question, answers={name: answer}))
+        if len(question.answers) > 1:
+            name, answer = next(iter(question.answers.items()))
+            question = dataclasses.replace(question, answers={name: answer})
+        costs[i] = model.question_cost(question)
     passes: list[list[int]] = []
     for i in sorted(mine, key=lambda i: costs[i]):
         # ascending, so that the newest row is the longest of its pass
-        if not passes or len(passes[-1]) == MOST_ROWS or (len(passes[-1]) + 1) * costs[i] > most:
+        if not passes or len(passes[-1]) == most_rows or (len(passes[-1]) + 1) * costs[i] > most:
             passes.append([])
         passes[-1].append(i)
     return passes
@@ -153,11 +171,11 @@ def _plan(model: Model, rows: Rows) -> list[list[int]]:
 
 def _every_pass(model: Model, rows: Rows, job: Job, take: Callable[[list[int], Uses], None]) -> None:
     """Call `take(row indices, every parameter's uses)` pass by pass, in eval mode."""
-    plan = _plan(model, rows)
     noise = RowNoise.of(model, rows, job)
     first: Pass | None = None
     reason = ""
     with evaluating(model.module), torch.enable_grad():
+        plan = _plan(model, rows, _most_rows(model, rows, noise, job))
         for indices in job.progress.track(plan, total=len(plan), label="gradients"):
             if not reason:
                 try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -87,7 +88,7 @@ class ArrayModel:
 
     def question_cost(self, question: Question) -> int:
         """Return what the example takes, in positions."""
-        return max(1, torch.Size(self.reader.shape).numel() // ENTRIES_PER_POSITION) * len(question.answers)
+        return max(1, math.prod(self.reader.shape) // ENTRIES_PER_POSITION) * len(question.answers)
 
     def pack_questions(self, questions: Sequence[Question]) -> Batch:
         """Return one example an answer, in order."""
