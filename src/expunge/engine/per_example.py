@@ -140,10 +140,18 @@ def _wide(dtype: torch.dtype) -> torch.dtype:
     return torch.promote_types(dtype, torch.float32)
 
 
+def _widest_side(model: Model) -> int:
+    """Return the longest side of any parameter; of a language model the vocabulary."""
+    return max((max(p.shape, default=1) for p in model.module.parameters()), default=1)
+
+
 def _most_rows(model: Model, rows: Rows, noise: RowNoise, job: Job) -> int:
-    """Return how many examples one pass takes."""
-    if len(rows) <= FEW_ROWS:
-        return min(FEW_ROWS, MOST_ROWS)
+    """Return how many examples one pass takes; a forward pass of one row says how wide outputs are, where logits alone do not."""
+    few = min(FEW_ROWS, MOST_ROWS)
+    if len(rows) <= few:
+        return few
+    if model.question_cost(model.questions(rows[:1])[0]) * _widest_side(model) > MOST_OUTPUTS // FEW_ROWS:
+        return few
     one = model.pack_apart(rows[:1])
     widest = widest_output(model.module, lambda: mean_losses(model, one, noise.draw([0]), job))
     return min(MOST_ROWS, max(FEW_ROWS, MOST_OUTPUTS // max(1, widest)))
@@ -151,8 +159,7 @@ def _most_rows(model: Model, rows: Rows, noise: RowNoise, job: Job) -> int:
 
 def _plan(model: Model, rows: Rows, most_rows: int) -> list[list[int]]:
     """Return this process's passes: rows of near-equal length together, each within the bounds on rows, positions and logits."""
-    widest = max((max(p.shape, default=1) for p in model.module.parameters()), default=1)
-    most = max(1, min(MOST_POSITIONS, MOST_ENTRIES // widest))
+    most = max(1, min(MOST_POSITIONS, MOST_ENTRIES // _widest_side(model)))
     mine = my_share(len(rows))
     costs = {}
     for i, question in zip(mine, model.questions([rows[i] for i in mine]), strict=True):
