@@ -1,6 +1,6 @@
-"""Training steps with memory kept from step to step, and with large pages: python bench/memory.py [--threads 2] [--repeats 5].
+"""Training steps with memory kept from step to step, or in large pages: python bench/memory.py [--threads 2] [--repeats 5].
 
-Each network is trained in processes of its own, the three ways in turn. Prints the median of each process's least seconds a step, their
+Each network is trained in processes of its own, the ways in turn. Prints the median of each process's least seconds a step, their
 range over processes, pages faulted in a step, and the largest memory that a process held.
 """
 
@@ -22,7 +22,13 @@ from torch import Tensor
 from expunge.engine.loop import keep_memory
 from expunge.modalities.vision import Images, vision_model
 
-WAYS = {"neither": ("0", ""), "kept": ("0", "--keep"), "kept, large pages": ("1", "--keep")}
+WAYS: dict[str, dict[str, str]] = {
+    "given back": {},
+    "kept": {},
+    "kept, large pages": {"THP_MEM_ALLOC_ENABLE": "1"},
+    "kept, all": {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "100000000000"},
+}
+"""Ways by name, and their environment; `kept` is what training does."""
 IMAGES = {"cnn 16": ("cnn", 16), "cnn 8": ("cnn", 8), "resnet 16": ("resnet", 16), "vit 48": ("vit", 48)}
 """Networks on 64 images of 28x28, and their widths."""
 TEXTS = {"llama 16x64, 8192": (16, 64, 8192), "llama 16x256, 32000": (16, 256, 32000)}
@@ -91,20 +97,13 @@ def main() -> None:
     for name in (*IMAGES, *TEXTS):
         found: dict[str, list[list[float]]] = {way: [] for way in WAYS}
         for _ in range(given.repeats):
-            for way, (large, keep) in WAYS.items():
-                command = [
-                    sys.executable,
-                    __file__,
-                    "--one",
-                    name,
-                    "--threads",
-                    str(given.threads),
-                    *([keep] if keep else []),
-                ]
-                environment = {**os.environ, "THP_MEM_ALLOC_ENABLE": large, "OMP_NUM_THREADS": str(given.threads)}
+            for way, own in WAYS.items():
+                command = [sys.executable, __file__, "--one", name, "--threads", str(given.threads)]
+                command += ["--keep"] if way.startswith("kept") else []
+                environment = {**os.environ, "OMP_NUM_THREADS": str(given.threads), **own}
                 done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
                 found[way].append(json.loads(done.stdout))
-        base = median(each[0] for each in found["neither"])
+        base = median(each[0] for each in found["given back"])
         for way, several in found.items():
             times = [each[0] for each in several]
             print(
