@@ -22,13 +22,13 @@ from torch import Tensor
 from expunge.engine.loop import keep_memory
 from expunge.modalities.vision import Images, vision_model
 
-WAYS: dict[str, dict[str, str]] = {
-    "given back": {},
-    "kept": {},
-    "kept, large pages": {"THP_MEM_ALLOC_ENABLE": "1"},
-    "kept, all": {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "100000000000"},
+WAYS: dict[str, tuple[bool, dict[str, str]]] = {
+    "given back": (False, {}),
+    "kept": (True, {}),
+    "kept, large pages": (True, {"THP_MEM_ALLOC_ENABLE": "1"}),
+    "kept, all": (True, {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "100000000000"}),
 }
-"""Ways by name, and their environment; `kept` is what training does."""
+"""Whether small arrays are kept, as training does, and the process's environment."""
 IMAGES = {"cnn 16": ("cnn", 16), "cnn 8": ("cnn", 8), "resnet 16": ("resnet", 16), "vit 48": ("vit", 48)}
 """Networks on 64 images of 28x28, and their widths."""
 TEXTS = {"llama 16x64, 8192": (16, 64, 8192), "llama 16x256, 32000": (16, 256, 32000)}
@@ -97,9 +97,9 @@ def main() -> None:
     for name in (*IMAGES, *TEXTS):
         found: dict[str, list[list[float]]] = {way: [] for way in WAYS}
         for _ in range(given.repeats):
-            for way, own in WAYS.items():
+            for way, (keep, own) in WAYS.items():
                 command = [sys.executable, __file__, "--one", name, "--threads", str(given.threads)]
-                command += ["--keep"] if way.startswith("kept") else []
+                command += ["--keep"] if keep else []
                 environment = {**os.environ, "OMP_NUM_THREADS": str(given.threads), **own}
                 done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
                 found[way].append(json.loads(done.stdout))

@@ -1,8 +1,9 @@
-"""Per-example gradients against a loop with batch 1: python bench/per_example.py [--rows 512].
+"""Per-example gradients against a loop with batch 1: python bench/per_example.py [--rows 512] [--most-rows 64].
 
 One thread, processor time (other work on the machine does not enter it), the least of several runs. `ceiling` is what no
 per-example method of this kind can pass: the loop against one plain batched forward and backward that yields only the sum.
-`vmap` is torch.func.vmap(grad) over the same rows, where the model allows it.
+`vmap` is torch.func.vmap(grad) over the same rows, where the model allows it. `--most-rows` sets how many rows a pass takes, whatever
+the width of their outputs.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from torch.func import functional_call, grad, vmap
 
 from expunge.contract.job import Job
 from expunge.contract.model import Batch, Question
+from expunge.engine import per_example
 from expunge.engine.gradients import RowNoise, mean_losses
 from expunge.engine.per_example import _most_rows, _plan, gradient_norms, squared_gradient_sum
 from expunge.facts.rows import Row, Rows
@@ -151,7 +153,11 @@ def main() -> None:
     """Print one line a model."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--rows", type=int, default=512)
-    count = parser.parse_args().rows
+    parser.add_argument("--most-rows", type=int)
+    given = parser.parse_args()
+    count = given.rows
+    if given.most_rows:
+        per_example.MOST_ROWS = per_example.FEW_ROWS = given.most_rows
     torch.set_num_threads(1)
     cases: dict[str, Callable[[], tuple[Any, Rows]]] = {
         "llama 2x64, short rows": lambda: text("llama", (1, 3), count),

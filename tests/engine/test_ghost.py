@@ -103,6 +103,15 @@ def test_a_convolution_read_by_patches_is_autograds(
     torch.testing.assert_close(use.dot(direction), (wanted * direction).flatten(1).sum(1))
 
 
+def test_sums_over_examples_in_any_order_of_memory() -> None:
+    """Fails if a gradient whose axes lie in memory in another order is summed over another axis, or not at all."""
+    vector, cube = torch.randn(5, 4).T, torch.randn(3, 5, 2, 4).permute(3, 0, 2, 1)
+    for values in (vector, cube, torch.randn(4)):
+        wanted = values.square().sum(0)
+        torch.testing.assert_close(squares([Written(values)], 4, wanted.shape), wanted)
+        torch.testing.assert_close(sizes([Written(values)], 4, wanted.shape), values.abs().sum(0))
+
+
 def test_gradients_are_written_out_a_block_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """100 examples of 100 x 100 entries in blocks of 2^15: three examples at once. Fails if all are written out."""
     seen: list[int] = []

@@ -174,8 +174,8 @@ def test_claim_the_worst_case_set_stays_known_and_transfers() -> None:
 
     Measured: fine-tuning 0 against 14.4, 20.6, 23.9; relabelling 6.7 against 8.9, 14.4, 12.2; retrained 3.3 against 17.5, 23.3, 26.7.
     On another processor: 0 against 15.0, 21.7, 23.3; 4.4 against 6.7, 15.0, 13.3; 0 against 17.5 (one set). By the gap to models
-    retrained without the same rows the worst-case set is no harder over both methods. For fine-tuning alone that held on the other
-    processor (0 against 2.5) and does not hold here (3.3 against 2.9): what stays known is mostly what the other rows teach anyway.
+    retrained without the same rows the worst-case set is no harder, as a mean over both methods. For fine-tuning alone it held on the other
+    processor (0 against 2.5) and does not hold here (3.3 against 2.9), where a row is 1.7 points: see the next test.
     Fails if: the search takes rows that fall first (the upper level climbs), or the set does not transfer.
     """
     target, rows = noisy_digits()
@@ -218,3 +218,31 @@ def test_claim_the_worst_case_set_stays_known_and_transfers() -> None:
         for kind in kinds
     }
     assert gap["worst"] <= gap["random"], gap
+
+
+def test_claim_by_the_gap_to_retraining_a_searched_set_is_no_harder() -> None:
+    """All 1438 digits learnt by heart, 144 to forget (a row is .7 points), fine-tuning alone.
+
+    Measured on two other targets: searched sets are 0 and 1.7 points from retraining, random ones 6.7 and 7.3. Fails if: random sets
+    flatter a method by this measure, as published.
+    """
+    torch.set_num_threads(1)
+    recipe = Recipe(epochs=40, lr=4e-3, batch_size=64, seed=2)
+    found = Digits(forget="random=0.1", holdout=0.0, label_noise=0.2, seed=2).run()
+    rows = Rows(tuple(sorted((*found["forget"], *found["retain"]), key=lambda row: row.id)), "train")
+    blank = vision_model("mlp", images=IMAGES, classes=10, seed=2, width=256, depth=1)
+    target = fit(blank, rows, recipe, job=Job(seed=2))
+    assert wrong(target, rows) < 2
+
+    def gap(chosen: tuple[int, ...]) -> float:
+        sets = split(rows, chosen)
+        after, _ = unlearn(Finetune(), target, sets, job=Job(seed=0))
+        truth = [
+            fit(target.fresh(s), sets.retain, recipe.model_copy(update={"seed": s}), job=Job(seed=s)) for s in (3, 4)
+        ]
+        return abs(wrong(after, sets.forget) - fmean(wrong(model, sets.forget) for model in truth))
+
+    worst = gap(worst_case(target, rows, 144, Search(rounds=10), job=Job(seed=2)).rows)
+    random = [gap(random_set(rows, 144, seed)) for seed in range(3)]
+    print(worst, random)
+    assert worst <= fmean(random)

@@ -177,12 +177,16 @@ def _summed(uses: Sequence[Use], examples: int, shape: torch.Size, of: Callable[
     found = None
     for part in blocks(examples, _room(uses, shape)):
         written = write_out(uses, part, shape)
-        values = of(written, out=written)
-        # along memory: a sum across it takes several times as long
-        summed = values.sum(0) if values.is_contiguous() else values.movedim(2, -1).sum(0).movedim(-1, 1)
+        summed = _over_examples(of(written, out=written))
         found = summed if found is None else found.add_(summed)
     assert found is not None, "a pass has examples"
     return found
+
+
+def _over_examples(values: Tensor) -> Tensor:
+    """Return the sum over the first axis, taken along memory: across it a sum takes several times as long."""
+    axes = sorted(range(1, values.ndim), key=values.stride, reverse=True)
+    return values.permute(0, *axes).sum(0).permute([axes.index(axis) for axis in range(1, values.ndim)])
 
 
 def _pairs(use: Outer, shape: torch.Size) -> tuple[Tensor, Tensor]:

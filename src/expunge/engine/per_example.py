@@ -27,8 +27,7 @@ MOST_ROWS = 512
 """Examples of one pass."""
 MOST_OUTPUTS = 2**19
 """Entries of the widest layer's output over the examples of a pass: a pass costs what many do, and its arrays should stay in the
-processor's cache. An MLP of width 64 took 12.7, 6.9 and 5.6 microseconds a row in passes of 64, 256 and 512, a CNN on 28x28 images 336,
-417 and 436 (one core, bench/per_example.py's rows)."""
+processor's cache (bench/per_example.py --most-rows)."""
 FEW_ROWS = 64
 """Examples of one pass whose outputs are wider than that."""
 MOST_POSITIONS = 4096
