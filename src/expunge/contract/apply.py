@@ -99,7 +99,7 @@ def unlearn(
     check_fits(method, target, splits, job)
     given, trained = weights_digest(target.module), target.module.training
     own = splits.restricted(method.about.needs)
-    read = {name: rows.digest() for name, rows in own.rows.items()}
+    own.handed_out = {name: rows.contents() for name, rows in own.rows.items()}
     started = time.perf_counter()
     with undisturbed(job.seed):
         model = target if consume else target.copy()
@@ -117,7 +117,7 @@ def unlearn(
         if same_shape:
             _check_movement(method, before, result, movable, mask)
     _check_caller(method, target, given, trained, consume)
-    if {name: rows.digest() for name, rows in own.rows.items()} != read:
+    if {name: rows.contents() for name, rows in own.rows.items()} != own.handed_out:
         raise ContractBroken(f"{name_of(method)} changed the rows it was given")
     result.module.train(False)
     job.notes["seconds"] = time.perf_counter() - started

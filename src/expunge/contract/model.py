@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, Self, runtime_checkable
+from typing import Any, NamedTuple, Protocol, Self, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -34,9 +34,11 @@ class Batch:
         return torch.bincount(self.owner, minlength=self.size)
 
 
-@dataclass(frozen=True)
-class Question:
-    """One prompt with several named answers, scored together behind it; a classifier has one answer, `label`."""
+class Question(NamedTuple):
+    """One prompt with several named answers, scored together behind it; a classifier has one answer, `label`.
+
+    A tuple, because one is made of every row that is read and a frozen dataclass takes three times as long.
+    """
 
     row_id: str
     prompt: Any

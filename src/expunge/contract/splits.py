@@ -24,6 +24,8 @@ class Splits:
     rows: dict[str, Rows]
     allowed: frozenset[str] = frozenset(SPLITS)
     reads: dict[str, int] = field(default_factory=dict)
+    handed_out: dict[str, tuple[bytes, ...]] = field(default_factory=dict, repr=False)
+    """What identified each row's content when the harness gave these splits to a unit, by split; it compares afterwards."""
 
     def _read(self, name: str) -> Rows:
         if name not in self.allowed:
@@ -50,6 +52,11 @@ class Splits:
     def test(self) -> Rows:
         """Rows for utility only."""
         return self._read("test")
+
+    def contents(self, name: str) -> tuple[bytes, ...]:
+        """Return what identifies each row's content: as handed out, in a unit that the harness runs."""
+        rows = self._read(name)
+        return self.handed_out[name] if name in self.handed_out else rows.contents()
 
     def restricted(self, needs: Iterable[str]) -> Splits:
         """Return the splits a unit with `needs` may read, and no others' rows, with a fresh ledger."""

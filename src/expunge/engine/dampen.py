@@ -41,8 +41,11 @@ class Importances:
         if model.noise(model.pack_apart(splits.forget[:1]), torch.Generator()) is not None:
             job.notes["all_rows_read"] = len(splits.retain)
             return cls(own, _mean(own, len(splits.forget), importance(splits.retain), len(splits.retain)))
-        every = Rows(tuple(sorted((*splits.forget, *splits.retain), key=lambda row: row.id)), "all")
-        return cls(own, _kept(model, every, importance, kind, job))
+        rows, contents = (*splits.forget, *splits.retain), (*splits.contents("forget"), *splits.contents("retain"))
+        order = sorted(range(len(rows)), key=lambda i: rows[i].id)
+        every = Rows(tuple(rows[i] for i in order), "all")
+        digest = every.digest(contents[i] for i in order)
+        return cls(own, _kept(model, every, digest, importance, kind, job))
 
     def ratios(self) -> Tensor:
         """Return I_forget / I_all of every entry in one vector; entries that matter to no row have none and are left out."""
@@ -56,10 +59,10 @@ def _mean(one: Mapping[str, Tensor], n: int, other: Mapping[str, Tensor], m: int
     return {name: (n * value + m * other[name]) / (n + m) for name, value in one.items()}
 
 
-def _kept(model: Model, rows: Rows, importance: Importance, kind: str, job: Job) -> Mapping[str, Tensor]:
+def _kept(model: Model, rows: Rows, digest: str, importance: Importance, kind: str, job: Job) -> Mapping[str, Tensor]:
     """Return the importance of all rows, from `job.cache` where it was measured before, and note how many rows were read for it."""
     names = [name for name, parameter in model.module.named_parameters() if parameter.requires_grad]
-    key, kept = job.kept("importance of all rows", kind, weights_digest(model.module), rows.digest(), *names)
+    key, kept = job.kept("importance of all rows", kind, weights_digest(model.module), digest, *names)
     job.notes["all_rows_read"] = 0 if kept else len(rows)
     if kept:
         return {name: value.to(model.device) for name, value in load(kept).items()}

@@ -34,7 +34,7 @@ def diagonal_fisher(model: Model, rows: Rows, *, job: Job, batch_size: int = 1) 
             gradients = torch.autograd.grad(losses.mean(), list(named.values()), allow_unused=True)
             for name, gradient in zip(named, gradients, strict=True):
                 if gradient is not None:
-                    found[name] += gradient.square() * len(indices)
+                    found[name].addcmul_(gradient, gradient, value=len(indices))
     return {name: value / len(rows) for name, value in found.items()}
 
 

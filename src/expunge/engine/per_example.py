@@ -7,7 +7,6 @@ alone, with the same numbers, and `job.notes["per_example"]` says why.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
@@ -164,10 +163,10 @@ def _plan(model: Model, rows: Rows, most_rows: int) -> list[list[int]]:
     for i, question in zip(mine, model.questions([rows[i] for i in mine]), strict=True):
         if len(question.answers) > 1:
             name, answer = next(iter(question.answers.items()))
-            question = dataclasses.replace(question, answers={name: answer})
+            question = question._replace(answers={name: answer})
         costs[i] = model.question_cost(question)
     passes: list[list[int]] = []
-    for i in sorted(mine, key=lambda i: costs[i]):
+    for i in sorted(mine, key=costs.__getitem__):
         # ascending, so that the newest row is the longest of its pass
         if not passes or len(passes[-1]) == most_rows or (len(passes[-1]) + 1) * costs[i] > most:
             passes.append([])

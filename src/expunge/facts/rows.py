@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, overload
@@ -11,10 +11,10 @@ from typing import Any, overload
 from expunge.facts.errors import InputError
 
 
-@lru_cache(maxsize=256)
-def _dtype_name(dtype: Any) -> str:
-    """Return the name of a dtype. NumPy makes it anew each time, which took a third of a row's digest."""
-    return str(dtype)
+@lru_cache(maxsize=1024)
+def _head(key: str, dtype: Any, shape: tuple[int, ...]) -> bytes:
+    """Return what stands before an array's bytes. Kept, because naming a dtype and a shape takes longer than hashing a small array."""
+    return f"{key}\0{dtype}{shape}".encode()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -44,17 +44,16 @@ class Row:
 
     def content(self) -> bytes:
         """Return bytes that identify the content (not the id): what commitments and cache keys are made of."""
-        digest = hashlib.sha256()
+        parts = []
         for key in sorted(self.fields):
             value = self.fields[key]
-            digest.update(key.encode() + b"\0")
-            array = value.numpy() if hasattr(value, "numpy") else value
-            if hasattr(array, "tobytes"):
-                digest.update(f"{_dtype_name(array.dtype)}{array.shape}".encode() + array.tobytes())
+            plain = type(value) in (str, int, float)
+            array = value.numpy() if not plain and hasattr(value, "numpy") else value
+            if not plain and hasattr(array, "tobytes"):
+                parts += (_head(key, array.dtype, array.shape), array.tobytes(), b"\1")
             else:
-                digest.update(repr(value).encode())
-            digest.update(b"\1")
-        return digest.digest()
+                parts.append(f"{key}\0{value!r}\1".encode())
+        return hashlib.sha256(b"".join(parts)).digest()
 
 
 @dataclass(frozen=True)
@@ -98,9 +97,12 @@ class Rows(Sequence[Row]):
         """Return the rows at `indices`, in that order."""
         return Rows(tuple(self.items[int(i)] for i in indices), self.name)
 
-    def digest(self) -> str:
-        """Return the sha256 over ids and contents, in order."""
-        digest = hashlib.sha256()
-        for row in self.items:
-            digest.update(row.id.encode() + b"\0" + row.content())
-        return digest.hexdigest()
+    def contents(self) -> tuple[bytes, ...]:
+        """Return what identifies each row's content, in order."""
+        return tuple(row.content() for row in self.items)
+
+    def digest(self, contents: Iterable[bytes] | None = None) -> str:
+        """Return the sha256 over ids and contents, in order; `contents` where the caller has them."""
+        given = self.contents() if contents is None else contents
+        pairs = zip(self.items, given, strict=True)
+        return hashlib.sha256(b"".join(row.id.encode() + b"\0" + content for row, content in pairs)).hexdigest()

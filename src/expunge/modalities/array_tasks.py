@@ -14,6 +14,10 @@ from torch import Tensor, nn
 from expunge.facts.errors import InputError
 
 
+def _is_no(what: str, row_id: str, name: str, given: Any) -> str:
+    return f"row {row_id!r}: the {name} {given!r} is no {what}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Classification:
     """One of `classes`: the loss is -log p(label) in nats."""
@@ -33,13 +37,13 @@ class Classification:
         """Return labels as integers, (examples,); one that is no whole number in 0..classes-1 is refused by its row."""
         found = []
         for label, row_id in zip(labels, ids, strict=True):
-            words = f"row {row_id!r}: the label {label!r} is no whole number"
             if isinstance(label, bool):
-                raise InputError(words, do="give 1 for true and 0 for false")
+                raise InputError(_is_no("whole number", row_id, "label", label), do="give 1 for true and 0 for false")
             try:
                 value = operator.index(label)
             except TypeError as error:
-                raise InputError(words, do=f"give a class number, 0..{self.classes - 1}") from error
+                do = f"give a class number, 0..{self.classes - 1}"
+                raise InputError(_is_no("whole number", row_id, "label", label), do=do) from error
             if not 0 <= value < self.classes:
                 raise InputError(
                     f"row {row_id!r}: the label {value} is outside 0..{self.classes - 1}",
@@ -95,13 +99,12 @@ class Regression:
         """Return standardised targets, (examples,); one that is no finite number is refused by its row."""
         found = []
         for label, row_id in zip(labels, ids, strict=True):
-            words = f"row {row_id!r}: the target {label!r} is no number"
             if isinstance(label, (bool, str)):
-                raise InputError(words, do="give a number")
+                raise InputError(_is_no("number", row_id, "target", label), do="give a number")
             try:
                 value = float(label)
             except (TypeError, ValueError) as error:
-                raise InputError(words, do="give a number") from error
+                raise InputError(_is_no("number", row_id, "target", label), do="give a number") from error
             if not math.isfinite(value):
                 raise InputError(
                     f"row {row_id!r}: the target is {value}", do="leave the row out, or fill its target in"

@@ -72,6 +72,7 @@ class ArrayModel:
         self.modality = self.reader.modality
         classes = isinstance(self.task, Classification)
         self.capabilities = Capabilities(logits=classes, predictions=True, numbers=not classes)
+        self._positions = max(1, math.prod(self.reader.shape) // ENTRIES_PER_POSITION)
 
     @property
     def device(self) -> torch.device:
@@ -80,15 +81,18 @@ class ArrayModel:
 
     def questions(self, rows: Sequence[Row]) -> list[Question]:
         """Return each row's array with its one answer, `label`."""
+        found, field = [], self.reader.field
         for row in rows:
-            for name in (self.reader.field, "label"):
-                if row.get(name) is None:
-                    raise InputError(f"row {row.id!r} has no {name}", do=f"map the column: --map {name}=COLUMN")
-        return [Question(row.id, row[self.reader.field], {"label": row["label"]}) for row in rows]
+            array, label = row.get(field), row.get("label")
+            if array is None or label is None:
+                name = field if array is None else "label"
+                raise InputError(f"row {row.id!r} has no {name}", do=f"map the column: --map {name}=COLUMN")
+            found.append(Question(row.id, array, {"label": label}))
+        return found
 
     def question_cost(self, question: Question) -> int:
         """Return what the example takes, in positions."""
-        return max(1, math.prod(self.reader.shape) // ENTRIES_PER_POSITION) * len(question.answers)
+        return self._positions * len(question.answers)
 
     def pack_questions(self, questions: Sequence[Question]) -> Batch:
         """Return one example an answer, in order."""
@@ -100,7 +104,7 @@ class ArrayModel:
             self.task.targets([answer for _, answer in asked], ids).to(weight.device),
             torch.arange(len(asked), device=weight.device),
             len(asked),
-            positions=sum(self.question_cost(question) for question in questions),
+            positions=self._positions * len(asked),
         )
 
     def pack(self, rows: Sequence[Row]) -> Batch:

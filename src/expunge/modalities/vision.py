@@ -42,25 +42,28 @@ class Images:
             if not all(math.isfinite(value) for value in values) or (name == "std" and min(values) <= 0):
                 raise InputError(f"images cannot be normalised by {name} {values}")
 
-    def _one(self, image: Any, row_id: str) -> np.ndarray:
-        array = np.asarray(image)
-        if array.dtype == np.uint8:
-            array = array.astype(np.float32) / 255
-        elif array.dtype.kind != "f":
-            raise InputError(f"row {row_id!r}: the image is {array.dtype}", do="give uint8 (0..255) or floats")
-        array = array[None] if array.ndim == 2 else array
-        if array.shape != self.shape:
-            turned = array.ndim == 3 and array.transpose(2, 0, 1).shape == self.shape
+    def _ready(self, images: np.ndarray, row_id: str) -> np.ndarray:
+        """Return images of one kind, (n, H, W) or (n, C, H, W), as float32 (n, C, H, W); `row_id` is the first one's."""
+        if images.dtype == np.uint8:
+            images = images.astype(np.float32) / 255
+        elif images.dtype.kind != "f":
+            raise InputError(f"row {row_id!r}: the image is {images.dtype}", do="give uint8 (0..255) or floats")
+        images = images[:, None] if images.ndim == 3 else images
+        if images.shape[1:] != self.shape:
+            turned = images.ndim == 4 and images.transpose(0, 3, 1, 2).shape[1:] == self.shape
             raise InputError(
-                f"row {row_id!r}: the image is {array.shape}, the model reads {self.shape}",
+                f"row {row_id!r}: the image is {images.shape[1:]}, the model reads {self.shape}",
                 causes=("its channels stand last",) if turned else (),
                 do="give (H, W) or (C, H, W)",
             )
-        return array.astype(np.float32, copy=False)
+        return images.astype(np.float32, copy=False)
 
     def read(self, arrays: Sequence[Any], ids: Sequence[str]) -> Tensor:
         """Return normalised images, (examples, C, H, W)."""
-        found = torch.from_numpy(np.stack([self._one(*pair) for pair in zip(arrays, ids, strict=True)]))
+        given = [np.asarray(image) for image in arrays]
+        alike = len({(image.dtype, image.shape) for image in given}) == 1
+        parts = [np.stack(given)] if alike else [image[None] for image in given]
+        found = torch.from_numpy(np.concatenate([self._ready(*pair) for pair in zip(parts, ids, strict=False)]))
         refuse_not_finite(found, ids, self.field)
         return (found - torch.tensor(self.mean).view(-1, 1, 1)) / torch.tensor(self.std).view(-1, 1, 1)
 
