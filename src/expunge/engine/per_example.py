@@ -18,6 +18,7 @@ from expunge.engine import ghost
 from expunge.engine.capture import Pass, Unsupported, Uses, captured
 from expunge.engine.ghost import Written
 from expunge.engine.gradients import RowNoise, evaluating, mean_losses, trainable
+from expunge.engine.loop import keep_memory
 from expunge.engine.parallel import gather_objects, my_share, total
 from expunge.engine.widest import widest_output
 from expunge.facts.rows import Rows
@@ -176,6 +177,7 @@ def _plan(model: Model, rows: Rows, most_rows: int) -> list[list[int]]:
 
 def _every_pass(model: Model, rows: Rows, job: Job, take: Callable[[list[int], Uses], None]) -> None:
     """Call `take(row indices, every parameter's uses)` pass by pass, in eval mode."""
+    keep_memory()
     noise = RowNoise.of(model, rows, job)
     first: Pass | None = None
     reason = ""
