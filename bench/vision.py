@@ -32,7 +32,7 @@ from expunge.pipeline.search import Budget
 from expunge.pipeline.tune import tune
 from expunge.store.store import Store
 from expunge.verdict.reach import reach
-from pages import write_tables
+from pages import read_tables, write_tables
 
 BUDGET = Budget(trials=6, steps=150, batch_size=32, patience=6)
 
@@ -172,12 +172,14 @@ def records_of(name: str, plan: Plan, given: argparse.Namespace) -> Iterator[Rec
                     yield river.verified(method, seed)
 
 
-def page(given: argparse.Namespace) -> str:
-    """Return the tables of every case that has records."""
+def page(given: argparse.Namespace, kept: str) -> str:
+    """Return the tables of every case: from its records, or where the run's folder has none, as they are among those `kept`."""
+    sections = dict(section.split("\n", 1) for section in kept.strip().removeprefix("## ").split("\n## ") if section)
     parts = []
     for name, case in CASES.items():
         folder = given.out / name / "records"
         if not folder.is_dir():
+            parts += [f"## {case.words}", sections[case.words].rstrip(), ""] if case.words in sections else []
             continue
         protocol = protocol_of(case, given.data)
         records = [judged(path) for path in sorted(folder.glob("*.json"), key=_place)]
@@ -254,7 +256,7 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     if given.page is not None:
-        write_tables(given.page, "vision.py", page(given))
+        write_tables(given.page, "vision.py", page(given, read_tables(given.page, "vision.py")))
         return
     for name in given.cases.split(","):
         run_case(name, CASES[name], given)

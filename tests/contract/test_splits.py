@@ -35,6 +35,22 @@ def test_the_ledger_counts_reads() -> None:
     assert whole.reads == {}
 
 
+def test_contents_are_those_handed_out() -> None:
+    """Fails if contents outside a unit are remembered from before a row changed, those handed out are made anew, or an undeclared
+    split's are given."""
+    array = np.zeros(2, np.float32)
+    row = Row(id="a", fields={"image": array, "label": 0})
+    own = Splits.of(forget=Rows((row,)), retain=Rows((B,))).restricted(("forget",))
+    first = own.contents("forget")
+    assert first == (row.content(),)
+    array[0] = 1
+    assert own.contents("forget") == (row.content(),) != first
+    own.handed_out = {"forget": first}
+    assert own.contents("forget") == first
+    with pytest.raises(UndeclaredRead):
+        own.contents("retain")
+
+
 def test_a_declared_split_that_is_not_there_is_empty() -> None:
     """Fails if reading a declared split without rows raises: whether rows are needed is checked before the run."""
     own = Splits.of(forget=Rows((A,))).restricted(("forget", "holdout"))

@@ -42,6 +42,16 @@ def test_content_of_arrays_and_tensors() -> None:
     assert row("x", image=np.zeros(4, np.int32)).content() != row("x", image=np.zeros(4, np.float32)).content()
 
 
+def test_content_of_an_array_by_hand() -> None:
+    """Key NUL dtype shape bytes SOH; a NumPy number is an array, a plain one its repr. Fails if either is written in another way."""
+    image = np.arange(6, dtype=np.float32).reshape(2, 3)
+    by_hand = hashlib.sha256(b"image\0float32(2, 3)" + image.tobytes() + b"\1label\x007\1").digest()
+    assert row("x", image=image, label=7).content() == by_hand
+    number = hashlib.sha256(b"label\0float64()" + np.float64(7.5).tobytes() + b"\1").digest()
+    assert row("x", label=np.float64(7.5)).content() == number
+    assert row("x", label=7.5).content() == hashlib.sha256(b"label\x007.5\1").digest()
+
+
 def test_replace_keeps_id_and_group_and_the_original() -> None:
     """Fails if replace changes the row in place or drops its group."""
     first = Row(id="x", fields={"a": 1, "b": 2}, group="g")
@@ -75,3 +85,5 @@ def test_digest_by_hand_and_its_order() -> None:
     assert Rows((first, second), "other").digest() == by_hand
     assert Rows((second, first)).digest() != by_hand
     assert Rows((first, row("c", x=2))).digest() != by_hand
+    assert Rows((first, second)).digest([first.content(), second.content()]) == by_hand
+    assert Rows((first, second)).digest([first.content(), first.content()]) != by_hand

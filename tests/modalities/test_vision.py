@@ -28,6 +28,18 @@ def test_an_image_without_channels_is_one_channel() -> None:
     assert Images(shape=(1, 2, 3)).read([image], ["a"]).tolist() == [[image.tolist()]]
 
 
+def test_images_alike_are_read_as_each_by_itself() -> None:
+    """Fails if images of one kind, which are converted together, come out in another order or on another scale than one by one."""
+    reader, draw = Images(shape=(3, 4, 5), mean=(0.4, 0.5, 0.6), std=(0.2,)), np.random.default_rng(0)
+    bytes_ = list(draw.integers(0, 256, (6, 3, 4, 5), dtype=np.uint8))
+    floats = [image.astype(np.float64) / 255 for image in bytes_]
+    each = torch.cat([reader.read([image], ["a"]) for image in bytes_])
+    assert torch.equal(reader.read(bytes_, list("abcdef")), each)
+    torch.testing.assert_close(reader.read([*floats[:3], *bytes_[3:]], list("abcdef")), each)
+    with pytest.raises(InputError, match="row 'a'"):
+        reader.read([np.zeros((4, 5), np.float32)] * 2, ["a", "b"])
+
+
 @pytest.mark.parametrize(
     ("image", "message"),
     [
