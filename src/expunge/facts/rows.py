@@ -44,7 +44,7 @@ class Row:
 
     def content(self) -> bytes:
         """Return bytes that identify the content (not the id): what commitments and cache keys are made of."""
-        parts = []
+        parts: list[bytes] = []
         for key in sorted(self.fields):
             value = self.fields[key]
             plain = type(value) in (str, int, float)

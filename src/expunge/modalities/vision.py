@@ -45,7 +45,7 @@ class Images:
     def _ready(self, images: np.ndarray, row_id: str) -> np.ndarray:
         """Return images of one kind, (n, H, W) or (n, C, H, W), as float32 (n, C, H, W); `row_id` is the first one's."""
         if images.dtype == np.uint8:
-            images = images.astype(np.float32) / 255
+            images = np.divide(images, np.float32(255), dtype=np.float32)
         elif images.dtype.kind != "f":
             raise InputError(f"row {row_id!r}: the image is {images.dtype}", do="give uint8 (0..255) or floats")
         images = images[:, None] if images.ndim == 3 else images
@@ -63,7 +63,8 @@ class Images:
         given = [np.asarray(image) for image in arrays]
         alike = len({(image.dtype, image.shape) for image in given}) == 1
         parts = [np.stack(given)] if alike else [image[None] for image in given]
-        found = torch.from_numpy(np.concatenate([self._ready(*pair) for pair in zip(parts, ids, strict=False)]))
+        ready = [self._ready(*pair) for pair in zip(parts, ids, strict=False)]
+        found = torch.from_numpy(ready[0] if alike else np.concatenate(ready))
         refuse_not_finite(found, ids, self.field)
         return (found - torch.tensor(self.mean).view(-1, 1, 1)) / torch.tensor(self.std).view(-1, 1, 1)
 
