@@ -1,4 +1,4 @@
-"""Per-example gradients against a loop with batch 1: python bench/per_example.py [--rows 512] [--most-rows 64].
+"""Per-example gradients against a loop with batch 1: python bench/per_example.py [--rows 512] [--most-rows 64] [--only cnn].
 
 One thread, processor time (other work on the machine does not enter it), the least of several runs. `ceiling` is what no
 per-example method of this kind can pass: the loop against one plain batched forward and backward that yields only the sum.
@@ -154,6 +154,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rows", type=int, default=512)
     parser.add_argument("--most-rows", type=int)
+    parser.add_argument("--only", default="", help="models whose name begins so")
     given = parser.parse_args()
     count = given.rows
     if given.most_rows:
@@ -174,6 +175,8 @@ def main() -> None:
         f"{'model':28}{'tokens':>7}{'loop ms/row':>12}{'squares':>9}{'norms':>9}{'ceiling':>9}{'vmap':>9}  worst error"
     )
     for name, build in cases.items():
+        if not name.startswith(given.only):
+            continue
         print(f"{name:28}{line(*build())}", flush=True)
 
 
