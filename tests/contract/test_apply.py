@@ -141,8 +141,13 @@ def test_the_callers_rows() -> None:
     def act(model: Any, given: Splits, job: Job) -> None:
         given.forget[0]["features"][0] = 7.0
 
-    with pytest.raises(ContractBroken, match="changed the rows"):
-        run(act)
+    def hide(model: Any, given: Splits, job: Job) -> None:
+        act(model, given, job)
+        given.handed_out["forget"] = given.forget.contents()
+
+    for change in (act, hide):
+        with pytest.raises(ContractBroken, match="changed the rows"):
+            run(change)
 
 
 def test_generators_and_the_grad_mode_are_put_back() -> None:

@@ -25,7 +25,7 @@ class Splits:
     allowed: frozenset[str] = frozenset(SPLITS)
     reads: dict[str, int] = field(default_factory=dict)
     handed_out: dict[str, tuple[bytes, ...]] = field(default_factory=dict, repr=False)
-    """What identified each row's content when the harness gave these splits to a unit, by split; it compares afterwards."""
+    """What identified each row's content when the harness gave these splits to a unit, by split."""
 
     def _read(self, name: str) -> Rows:
         if name not in self.allowed:

@@ -13,7 +13,7 @@ from expunge.facts.errors import InputError
 
 @lru_cache(maxsize=1024)
 def _head(key: str, dtype: Any, shape: tuple[int, ...]) -> bytes:
-    """Return what stands before an array's bytes. Kept, because naming a dtype and a shape takes longer than hashing a small array."""
+    """Return what stands before an array's bytes. Kept, because naming a dtype and a shape takes as long as hashing a small array."""
     return f"{key}\0{dtype}{shape}".encode()
 
 
