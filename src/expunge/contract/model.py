@@ -35,8 +35,8 @@ class Batch:
 
 
 class Question(NamedTuple):
-    """One prompt with several named answers, scored together behind it; a classifier has one answer, `label`. One is made of every row that is
-    read, so it is a tuple, which is made faster than a frozen dataclass.
+    """One prompt with several named answers, scored together behind it; a classifier has one answer, `label`.
+    One is made of every row that is read: a tuple is made faster than a frozen dataclass.
     """
 
     row_id: str
