@@ -11,9 +11,10 @@ from plain_models import arrays, plain_nll, text_model
 from torch import Tensor, nn
 
 from expunge.contract.job import Job
-from expunge.engine.descend import Descent, Step, descend, descend_on, one_pass, riding
+from expunge.engine.descend import Descent, Step, descend, descend_on, one_pass, riding, shared_out
 from expunge.engine.loop import rate
 from expunge.engine.order import cut, ordered
+from expunge.facts.errors import InputError
 from expunge.facts.rows import Row, Rows
 
 DESCENT = Descent(lr=5e-3, epochs=2, batch_size=2, warmup=0.0, schedule="linear", clip=1.0, weight_decay=0.1)
@@ -216,3 +217,18 @@ def test_a_negative_bound_is_refused() -> None:
     """Fails if it is taken for none."""
     with pytest.raises(ValueError, match="max_steps must not be negative"):
         Descent(max_steps=-1)
+
+
+def test_stages_are_cut_alike() -> None:
+    """By hand: 10, 2, 10, 2, 10 steps in 20: a step each, and the 15 left by the others' 9, 1, 9, 1, 9 of 29.
+
+    Fails if the last stages get nothing, a stage gets more than it has, or together they pass the bound.
+    """
+    assert shared_out([10, 2, 10], 0) == [10, 2, 10] == shared_out([10, 2, 10], 22)
+    assert shared_out([10, 2, 10, 2, 10], 20) == [1 + 4, 1 + 1, 1 + 4, 1 + 1, 1 + 5]
+    for most in range(3, 120):
+        found = shared_out([63, 1, 55], most)
+        assert sum(found) == min(most, 119)
+        assert all(1 <= own <= full for own, full in zip(found, (63, 1, 55), strict=True))
+    with pytest.raises(InputError, match="max_steps of 2 leaves stages without a step: there are 3"):
+        shared_out([9, 9, 9], 2)

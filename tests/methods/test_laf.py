@@ -180,3 +180,14 @@ def test_claim_by_kind_of_removal() -> None:
     assert all(gap < 4 for gap in mean["random"].values())
     assert 2 < mean["noise"]["repaired"] < mean["noise"]["laf"] < 0.8 * mean["noise"]["nothing"]
     assert mean["noise"]["finetune"] < 2
+
+
+def test_a_bound_on_steps_leaves_some_for_the_repair(clouds: Tiny) -> None:
+    """Fails if: moving takes every step of the bound, so that the repair's rate is a setting of nothing."""
+    digests = set()
+    for rate in (1e-3, 1e-2):
+        bounded = Descent(lr=2e-3, epochs=10, batch_size=32, max_steps=8)
+        model, facts = clouds.run(LAF(vae_steps=5, repair_rows=12, repair_lr=rate, descent=bounded))
+        assert facts.notes["optimiser_steps"] == 8
+        digests.add(weights_digest(model.module))
+    assert len(digests) == 2

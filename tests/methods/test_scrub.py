@@ -60,6 +60,20 @@ def test_passes_alternate_and_max_passes_end_first(clouds: Tiny, monkeypatch: py
     assert total == len(found)
 
 
+def test_a_bound_on_steps_cuts_every_pass_and_drops_none(clouds: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Passes of 10, 2, 10, 2, 10 steps in 20 become 5, 2, 5, 2, 6. Fails if: the first 20 are taken, so that the second max pass and
+    the last min pass are lost; with retain passes longer than the bound no forget row would be seen at all."""
+    bounded = Descent(epochs=3, max_steps=20)
+    found, _, total = losses_of(clouds, SCRUB(max_epochs=2, descent=bounded), monkeypatch)
+    kinds = ["follow"] * 5 + ["leave"] * 2
+    assert [kind for kind, _ in found] == [*kinds, *kinds, *["follow"] * 6]
+    assert total == 20
+    monkeypatch.undo()
+    model, facts = clouds.run(SCRUB(descent=Descent(lr=3e-3, epochs=5, max_steps=9)))
+    assert facts.notes["optimiser_steps"] == 9
+    assert clouds.knows(model).forget_loss > clouds.knows(clouds.target).forget_loss
+
+
 @pytest.mark.parametrize("problem", ["people", "clouds"])
 def test_losses_by_plain_computation(
     problem: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch

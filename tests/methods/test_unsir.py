@@ -102,3 +102,14 @@ def test_claim_it_is_the_learnt_noise_that_forgets() -> None:
         forget[name] = Accuracies.mean([removed(UNSIR(**slow, **more), problem, seed=seed) for seed in range(3)]).forget
     assert forget["learnt"] <= 20
     assert min(forget["drawn"], forget["none"]) >= forget["learnt"] + 20
+
+
+def test_a_bound_on_steps_leaves_some_for_the_repair(clouds: Tiny) -> None:
+    """150 retain rows are 5 steps of 32 a pass, 6 in all 3 and 3. Fails if: impairing takes them all, so that nothing is repaired and
+    the repair's rate is a setting of nothing."""
+    digests = set()
+    for rate in (1e-3, 1e-2):
+        model, facts = clouds.run(UNSIR(repair_lr=rate, descent=Descent(lr=4e-3, epochs=2, batch_size=32, max_steps=6)))
+        assert facts.notes["optimiser_steps"] == 6
+        digests.add(weights_digest(model.module))
+    assert len(digests) == 2

@@ -94,6 +94,17 @@ def test_passes_are_as_many_as_the_steps_need() -> None:
     assert Search(MethodPlan(name="ssd"), budget, VALIDATION).settings({"alpha": 2.0}) == {"alpha": 2.0}
 
 
+def test_a_method_of_stages_keeps_them() -> None:
+    """An epoch of scrub has 13 + 3 steps, one of unsir 13: 20 steps take 2, and scrub keeps its own 5; 100 take 7 and 8.
+
+    Fails if an epoch counts as a pass over forget rows (7 and 34): its first pass alone would fill the steps.
+    """
+    for steps, scrub, unsir in ((20, 5, 2), (100, 7, 8)):
+        budget = Budget(steps=steps, batch_size=4)
+        for name, epochs in (("scrub", scrub), ("unsir", unsir)):
+            assert Search(MethodPlan(name=name), budget, VALIDATION).settings({})["epochs"] == epochs
+
+
 @pytest.mark.parametrize("name", ["retrain", "sisa"])
 def test_what_has_nothing_to_search_is_refused(name: str) -> None:
     """Fails if a method without settings is given trials."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from itertools import count, islice
+from itertools import accumulate, count, islice
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ from expunge.engine.gradients import noise_of_share
 from expunge.engine.loop import optimise
 from expunge.engine.order import cut, ordered
 from expunge.engine.parallel import batch_share, total
+from expunge.facts.errors import InputError
 from expunge.facts.rows import Row, Rows
 
 
@@ -39,7 +40,7 @@ class Descent:
     clip: float = 1.0
     """Largest gradient norm; larger ones are scaled down."""
     max_steps: int = 0
-    """Most optimiser steps in all; the schedule then ends with them. 0 for as many as the passes have."""
+    """Most optimiser steps in all; the schedule then ends with them, and stages are cut alike. 0 for as many as the passes have."""
 
     def __post_init__(self) -> None:
         if min(self.lr, self.max_steps) < 0 or self.epochs < 1 or self.batch_size < 1:
@@ -155,6 +156,19 @@ def one_pass(
             whole=(*forget.take(first), *retain.take(unique)),
             places=(*mine, *(len(first) + i for i in beside_mine)),
         )
+
+
+def shared_out(stages: Sequence[int], most: int) -> list[int]:
+    """Return how many steps each stage takes where all may take `most` (0: no bound): cut alike, to one at least, `most` in all.
+
+    What alternates or repairs would else lose its last stages and be another method. Raises InputError where `most` has not a step a stage.
+    """
+    if not most or sum(stages) <= most:
+        return list(stages)
+    if most < len(stages):
+        raise InputError(f"max_steps of {most} leaves stages without a step: there are {len(stages)}", do="allow more, or fewer epochs")
+    ends = [end * (most - len(stages)) // (sum(stages) - len(stages)) for end in accumulate(n - 1 for n in stages)]
+    return [1 + end - begin for begin, end in zip([0, *ends], ends, strict=False)]
 
 
 def descend_on(

@@ -14,7 +14,7 @@ from expunge.contract.about import About
 from expunge.contract.job import Job
 from expunge.contract.model import Model
 from expunge.contract.splits import Splits
-from expunge.engine.descend import Descent, Step, descend, descend_on, one_pass, riding
+from expunge.engine.descend import Descent, Step, descend, descend_on, one_pass, riding, shared_out
 from expunge.engine.frozen import frozen_copy
 from expunge.engine.order import ordered
 from expunge.engine.predict import over_rows
@@ -51,6 +51,7 @@ class LAF:
             "Digits, gap to retrained: class 33 falls to 2-8 (LAF+R 1-2), wrong labels 22-25 to 6-17 only, where fine-tuning has .2-.6.",
         ),
         cost="2 * vae_steps small steps; 2 forwards + 2 backwards over forget and as many retain rows an epoch, 1 forward of a frozen copy",
+        an_epoch=("forget", "forget"),
         search={"lr": ("log", 1e-4, 1e-2), "align_weight": ("log", 0.3, 30.0)},
         inert_when={"repair_epochs": "repair_rows = 0", "repair_lr": "repair_rows = 0"},
     )
@@ -102,7 +103,9 @@ class LAF:
                     yield partial(extract, step)
                     yield partial(align, step)
 
-        steps = 2 * self.descent.epochs * math.ceil(len(forget) / size)
+        moving = 2 * self.descent.epochs * math.ceil(len(forget) / size)
+        repairing = self.repair_epochs * math.ceil(min(self.repair_rows, len(retain)) / size)
+        steps = shared_out([moving, *([repairing] if repairing else [])], self.descent.max_steps)[0]
         descend_on(model, job, self.descent, losses(), total=steps, label="moving representations")
         if self.repair_rows:
             self.repair(model, splits.retain, job)

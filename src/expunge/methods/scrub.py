@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 
 import torch
 from torch import Tensor
@@ -14,7 +15,7 @@ from expunge.contract.about import About
 from expunge.contract.job import Job
 from expunge.contract.model import Model
 from expunge.contract.splits import Splits
-from expunge.engine.descend import Descent, Step, descend_on, one_pass
+from expunge.engine.descend import Descent, Step, descend_on, one_pass, shared_out
 from expunge.engine.frozen import frozen_copy
 from expunge.facts.rows import Rows
 from expunge.maths.divergences import kl_divergence
@@ -47,6 +48,7 @@ class SCRUB:
             "AdamW for both passes, one learning rate schedule over all steps; published code uses SGD or Adam with step decay.",
         ),
         cost="1 forward + 1 backward over forget, then retain, rows, 1 frozen forward over the same; a second model",
+        an_epoch=("retain", "forget"),
         search={"lr": ("log", 2e-4, 1e-2), "alpha": ("log", 1e-3, 1.0), "max_epochs": ("int", 1, 4)},
     )
 
@@ -79,17 +81,22 @@ class SCRUB:
             nll = step.position_mean(position_nll(logits, step.joint.targets))
             return self.alpha * divergence(step, logits) + self.gamma * nll
 
-        def losses() -> Iterator[Callable[[], Tensor]]:
-            for epoch in range(self.descent.epochs):
-                yield from (
-                    partial(follow, s) for s in one_pass(model, job, size, epoch, forget=nothing, retain=retain)
-                )
-                if epoch < self.max_epochs:
-                    yield from (
-                        partial(leave, s) for s in one_pass(model, job, size, epoch, forget=forget, retain=nothing)
-                    )
+        passes = [
+            (epoch, split)
+            for epoch in range(self.descent.epochs)
+            for split in (("retain", "forget") if epoch < self.max_epochs else ("retain",))
+        ]
+        loss = {"retain": follow, "forget": leave}
+        steps = shared_out(
+            [math.ceil(len(forget if split == "forget" else retain) / size) for _, split in passes],
+            self.descent.max_steps,
+        )
 
-        max_passes = min(self.max_epochs, self.descent.epochs)
-        steps = max_passes * math.ceil(len(forget) / size) + self.descent.epochs * math.ceil(len(retain) / size)
-        descend_on(model, job, self.descent, losses(), total=steps, label="scrubbing")
+        def losses() -> Iterator[Callable[[], Tensor]]:
+            for (epoch, split), taken in zip(passes, steps, strict=True):
+                away, kept = (forget, nothing) if split == "forget" else (nothing, retain)
+                every = one_pass(model, job, size, epoch, forget=away, retain=kept)
+                yield from (partial(loss[split], step) for step in islice(every, taken))
+
+        descend_on(model, job, self.descent, losses(), total=sum(steps), label="scrubbing")
         return model

@@ -14,7 +14,7 @@ from expunge.contract.about import About
 from expunge.contract.job import Job
 from expunge.contract.model import Batch, Model
 from expunge.contract.splits import Splits
-from expunge.engine.descend import Descent, Step, descend, descend_on, one_pass
+from expunge.engine.descend import Descent, Step, descend, descend_on, one_pass, shared_out
 from expunge.engine.inputs import error_maximising, input_of, moved_to
 from expunge.facts.rows import Rows
 
@@ -43,6 +43,7 @@ class UNSIR:
             "Meant for classes: where retain rows bear the same class, the repair brings it back.",
         ),
         cost="noise_steps forwards and backwards over noise_rows a class; 1 forward + 1 backward a step over retain rows and noise",
+        an_epoch=("retain",),
         search={"lr": ("log", 1e-3, 3e-2), "noise_weight": ("log", 0.1, 3.0), "repair_lr": ("log", 2e-4, 1e-2)},
         allowances={
             "split forget": "only which classes the forget rows bear is read: half the rows bear the same classes (measured)"
@@ -99,7 +100,8 @@ class UNSIR:
                 steps = one_pass(model, job, size, epoch, forget=Rows(()), retain=retain)
                 yield from (partial(impair, step) for step in steps)
 
-        steps = self.descent.epochs * math.ceil(len(retain) / size)
+        a_pass = math.ceil(len(retain) / size)
+        steps, _ = shared_out([self.descent.epochs * a_pass, self.repair_epochs * a_pass], self.descent.max_steps)
         descend_on(model, job, self.descent, losses(), total=steps, label="impairing")
         repair = replace(self.descent, lr=self.repair_lr, epochs=self.repair_epochs)
         descend(model, job, repair, keep, retain=retain, label="repairing")
