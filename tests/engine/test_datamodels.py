@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from expunge.contract.job import Job, Remembering
+from expunge.contract.mask import Mask
 from expunge.contract.model import Batch, Capabilities, Question, Sites
 from expunge.engine.datamodels import (
     along,
@@ -258,8 +259,8 @@ def test_subsets_are_trained_as_one_by_one_and_once() -> None:
     masks, found = subset_logits(small(), rows, models=6, share=0.5, recipe=recipe, job=job)
     assert job.notes["models_trained"] == 6
     assert job.notes["rows_trained_on"] == 3 * int(masks.sum())
-    own = recipe.model_copy(update={"seed": 2 * 6 + 5})
-    alone = fit(small().fresh(2 * 6 + 5), rows.take(np.flatnonzero(masks[4]).tolist()), own, job=Job())
+    own = recipe.model_copy(update={"seed": job.fresh_seed + 4})
+    alone = fit(small().fresh(job.fresh_seed + 4), rows.take(np.flatnonzero(masks[4]).tolist()), own, job=Job())
     with torch.no_grad():
         logits = alone.logits(alone.pack(rows)).double().numpy()
     np.testing.assert_allclose(found[4], logits - logits.mean(-1, keepdims=True), atol=2e-3)
@@ -274,6 +275,31 @@ def test_subsets_are_trained_as_one_by_one_and_once() -> None:
     assert len(cache) == 3
     with pytest.raises(InputError, match="empty"):
         subset_logits(small(), rows[:2], models=50, share=0.1, recipe=recipe, job=Job())
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_another_request_of_the_same_rows_trains_nothing(precision: str) -> None:
+    """Rows in another order, as another request has them. Fails if: they train again, or find another row's logits or mask."""
+    rows, recipe = table(), Recipe(epochs=1, lr=1e-2, batch_size=4, precision=precision)
+    turned, cache = rows.take(list(reversed(range(len(rows))))), Remembering()
+    masks, found = subset_logits(small(), rows, models=4, share=0.5, recipe=recipe, job=Job(cache=cache))
+    later = Job(cache=cache)
+    other, again = subset_logits(small(), turned, models=4, share=0.5, recipe=recipe, job=later)
+    assert later.notes["models_trained"] == 0
+    np.testing.assert_array_equal(other, masks[:, ::-1])
+    np.testing.assert_array_equal(again, found[:, ::-1])
+    assert not np.array_equal(again, found)
+
+
+def test_subset_models_are_no_part_of_the_removal() -> None:
+    """Trained one by one, under a mask. Fails if: their steps count towards the removal's, or the mask holds their weights."""
+    rows, recipe = table(), Recipe(epochs=2, lr=1e-2, batch_size=4, precision="bfloat16")
+    mask = Mask({name: torch.zeros_like(p, dtype=torch.bool) for name, p in small().module.named_parameters()})
+    logits = []
+    for job in (Job(), Job(mask=mask)):
+        logits.append(subset_logits(small(), rows, models=2, share=0.5, recipe=recipe, job=job)[1])
+        assert set(job.notes) == {"models_trained", "rows_trained_on"}
+    np.testing.assert_array_equal(*logits)
 
 
 def test_matching_reaches_another_models_logits() -> None:

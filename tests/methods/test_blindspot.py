@@ -12,6 +12,7 @@ from tiny_problems import Tiny
 
 from expunge.contract.apply import unlearn
 from expunge.contract.job import Job
+from expunge.contract.mask import Mask
 from expunge.contract.registry import build
 from expunge.engine.fit import fit
 from expunge.facts.recipe import Recipe
@@ -23,6 +24,19 @@ from expunge.methods.finetune import Finetune
 from expunge.methods.random_label import RandomLabel
 from expunge.modalities.array_tasks import Regression
 from expunge.modalities.tabular import Features, tabular_model
+
+
+def test_a_mask_does_not_hold_the_blind_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails if the model that never saw the forget rows may move only what the removal may: the rest of it stays as it was drawn."""
+    seen: list[Job] = []
+    tiny = numbers()
+    entries = {name: name.startswith("head") for name, _ in tiny.target.module.named_parameters()}
+    mask = Mask({name: torch.full_like(p, entries[name], dtype=torch.bool) for name, p in tiny.target.module.named_parameters()})  # fmt: skip
+    monkeypatch.setattr(
+        blindspot, "fit", lambda *given, job, **rest: (seen.append(job), fit(*given, job=job, **rest))[1]
+    )
+    unlearn(Blindspot(proxy_epochs=1), tiny.target, tiny.splits, job=Job(mask=mask))
+    assert seen[0].mask is None
 
 
 def numbers(seed: int = 0) -> Tiny:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 
 import torch
@@ -97,6 +97,13 @@ class Job:
         if found is not None:
             self.notes.setdefault("found_kept", []).append(work)
         return key, found
+
+    def apart(self) -> Job:
+        """Return the job of an auxiliary model: same seed, cache and progress; no mask, and notes and generator of its own.
+
+        Mask and bound on steps are the removal's: a model that is trained to learn from may move everything, and its steps do not count.
+        """
+        return replace(self, notes={}, mask=None, generator=torch.Generator())
 
     @property
     def fresh_seed(self) -> int:

@@ -132,8 +132,11 @@ def subset_logits(
 ) -> tuple[NDArray[np.bool_], Numbers]:
     """Train models on random subsets of `rows`; return which rows each saw, (models, rows), and centred logits, (models, rows, classes).
 
-    They depend on no target: `job.cache` keeps the logits, so that targets of one recipe and requests of the same rows share them.
+    They depend on no target, and not on the order of rows: `job.cache` keeps the logits, so that targets of one recipe and requests of
+    the same rows share them.
     """
+    given = sorted(range(len(rows)), key=lambda i: rows[i].id)
+    back, rows = np.argsort(given), rows.take(given)
     masks = draw_masks(len(rows), models, share, job.seed)
     if not masks.any(1).all():
         raise InputError("a subset is empty", do="raise share, or give more rows")
@@ -143,21 +146,21 @@ def subset_logits(
     job.notes["models_trained"] = 0 if kept else models
     job.notes["rows_trained_on"] = 0 if kept else int(masks.sum()) * recipe.epochs
     if kept:
-        return masks, np.load(io.BytesIO(kept), allow_pickle=False)
-    seeds = [job.seed * models + i + 1 for i in range(models)]
+        return masks[:, back], np.load(io.BytesIO(kept), allow_pickle=False)[:, back]
+    seeds = [job.fresh_seed + i for i in range(models)]
     recipes = [recipe.model_copy(update={"seed": seed}) for seed in seeds]
     subsets = [rows.take(np.flatnonzero(mask).tolist()) for mask in masks]
     trained = [starting(model, seed, job) for seed in seeds]
     if trains_together(model) and recipe.precision == "float32":
-        fit_many(trained, subsets, recipes, job=job)
+        fit_many(trained, subsets, recipes, job=job.apart())
     else:
         for one, subset, own in zip(trained, subsets, recipes, strict=True):
-            fit(one, subset, own, job=job, label="training on a subset")
+            fit(one, subset, own, job=job.apart(), label="training on a subset")
     outputs = torch.stack([centred(over_rows(one, rows, one.logits)) for one in trained]).double().cpu().numpy()
     written = io.BytesIO()
     np.save(written, outputs)
     job.cache.put(key, written.getvalue())
-    return masks, outputs
+    return masks[:, back], outputs[:, back]
 
 
 class _Logits(nn.Module):

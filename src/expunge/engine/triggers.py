@@ -63,8 +63,7 @@ def exposed(model: Model, rows: Rows, *, accuracy: float, lr: float, steps: int,
     def loss(step: Step) -> Tensor:
         return -step.forget_mean(step.total_losses()[0])
 
-    own = replace(job, notes={}, mask=None, generator=torch.Generator())
-    descend(copy, own, ascent, loss, forget=rows, label="exposing", after_epoch=collapsed)
+    descend(copy, job.apart(), ascent, loss, forget=rows, label="exposing", after_epoch=collapsed)
     return copy
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -73,7 +73,7 @@ class Blindspot:
         recipe = Recipe(
             epochs=self.proxy_epochs, lr=self.proxy_lr, batch_size=self.descent.batch_size, seed=job.fresh_seed
         )
-        blind = fit(model.fresh(job.fresh_seed), splits.retain, recipe, job=replace(job, notes={}), label="blind model")
+        blind = fit(model.fresh(job.fresh_seed), splits.retain, recipe, job=job.apart(), label="blind model")
 
         def loss(step: Step) -> Tensor:
             forget = step.forget_batch
