@@ -15,6 +15,7 @@ from expunge.contract.units import Probe
 from expunge.engine.asking import success_outcome
 from expunge.engine.inputs import input_gradient, input_of, moved_to
 from expunge.engine.penultimate import read_with
+from expunge.facts.errors import InputError
 from expunge.facts.record import Outcome
 from expunge.statistics.clusters import FloatArray
 
@@ -26,10 +27,10 @@ LOOKS = 4
 class ModelInversion:
     """Climb from noise to an input that the model gives a forget row's label, and let a judge say whether it shows that class.
 
-    Each forget row has a start of its own. Adam minimises -log p(label) + penalty * |x - mean|^2 with x kept in the range of the
-    retain rows. A confident model is fooled by noise too, so not the model judges but class means that it had no part in: the row
-    succeeds where the input's direction from the mean of all judges' rows is nearest (cosine) to that of its class, among the
-    classes of retain and holdout rows. Length says nothing: inverted inputs are paler or louder than real ones.
+    Each forget row has a start of its own. Adam minimises -log p(label) + penalty * |x - mean|^2 with x kept in the range of the rows
+    that the judge knows (retain and holdout). A confident model is fooled by noise too, so not the model judges but class means that it
+    had no part in: the row succeeds where the input's direction from the mean of all judges' rows is nearest (cosine) to that of its
+    class, among the classes of retain and holdout rows. Length says nothing: inverted inputs are paler or louder than real ones.
 
     Source: Fredrikson et al. 2015. Differs: see `differs`. Cost: `steps` forward and backward passes over the starts.
     """
@@ -54,7 +55,7 @@ class ModelInversion:
     lr: float = 0.05
     """Learning rate of Adam, on the scale that the network reads."""
     penalty: float = 0.01
-    """Weight of the squared distance from the mean of the retain rows."""
+    """Weight of the squared distance from the mean of the rows that the judge knows."""
     retain_rows: int = 2000
     """Retain rows that the judge knows, at most."""
     item_control: bool = True
@@ -87,6 +88,8 @@ class ModelInversion:
             for step in probe.job.progress.track(range(1, self.steps + 1), total=self.steps, label="inverting"):
                 drawn = moved_to(start, x.view_as(input_of(start)))
                 x.grad = input_gradient(model, drawn, job=probe.job).view_as(x) + 2 * self.penalty * (x - middle)
+                if not bool(x.grad.isfinite().all()):
+                    raise InputError(f"the gradient of the inputs is not finite at step {step}")
                 adam.step()
                 x.copy_(x.clamp(low, high))
                 if step in looks:

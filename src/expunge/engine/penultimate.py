@@ -22,6 +22,9 @@ def body_features(model: Model, rows: Rows, *, job: Job) -> FloatArray:
         raise InputError("this architecture names no block to read features from")
     with job.autocast():
         found = over_rows(model, rows, lambda batch: model.features(batch, blocks[-1]).flatten(1).float().cpu())
+    broken = int((~found.isfinite().all(1)).sum())
+    if broken:
+        raise InputError(f"{broken} of {len(rows)} rows have features that are not finite")
     return np.asarray(found.numpy(), np.float64)
 
 

@@ -54,6 +54,9 @@ def predicted_numbers(evidence: Evidence, split: str) -> FloatArray:
         raise UndeclaredRead(f"no predictions of {split!r} were computed", do="declare 'predictions' in needs")
     if found.shape != (len(rows), 1):
         raise InputError(f"predictions of shape {found.shape} are no numbers, one a row, for {len(rows)} {split} rows")
+    broken = int((~np.isfinite(found)).sum())
+    if broken:
+        raise InputError(f"{broken} of {len(rows)} {split} rows have no finite number")
     return np.asarray(found[:, 0], np.float64)
 
 

@@ -12,6 +12,7 @@ from expunge.contract.model import Model
 from expunge.engine.loop import optimise
 from expunge.engine.order import cut, ordered
 from expunge.engine.parallel import my_share, total
+from expunge.facts.errors import ContractBroken, InputError
 from expunge.facts.rows import Rows
 
 
@@ -21,7 +22,7 @@ def teach(
     """Take `steps` AdamW steps of constant rate on the mean loss over scored positions, in place; every parameter moves.
 
     `after(done)` is called behind each step with the number of steps done. Epochs follow one another in an order of their own, keyed on
-    the job's seed and row ids.
+    the job's seed and row ids. Raises InputError where the loss is not finite: then the attack says nothing of this model.
     """
     for parameter in model.module.parameters():
         parameter.requires_grad_(True)
@@ -35,7 +36,10 @@ def teach(
         after(index + 1)
         return index + 1 == steps
 
-    optimise(model.module, losses(), total=steps, job=job, label="relearning", lr=lr, clip=1.0, after=look)
+    try:
+        optimise(model.module, losses(), total=steps, job=job, label="relearning", lr=lr, clip=1.0, after=look)
+    except ContractBroken as broken:
+        raise InputError(f"this model cannot be taught: {broken.what}", do="lower the attack's lr") from broken
 
 
 def _mean_loss(model: Model, rows: Rows, job: Job) -> Tensor:

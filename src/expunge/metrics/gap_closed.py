@@ -12,7 +12,7 @@ from expunge.contract.evidence import Evidence
 from expunge.engine.readings import own_scores
 from expunge.facts.errors import InputError, UndeclaredRead
 from expunge.facts.score import Score, unscored
-from expunge.statistics.clusters import FloatArray
+from expunge.statistics.clusters import FloatArray, numbers
 from expunge.statistics.memorisation import exact_memorisation, extraction_strength
 from expunge.statistics.position_scores import PositionScores
 from expunge.statistics.summary import percentiles, resampled_means
@@ -75,6 +75,7 @@ class GapClosed:
         if not len(evidence.rows.get("forget", ())):
             raise InputError("there are no forget rows")
         one, target, *others = (
-            MEASURES[self.of](own_scores(each, "forget")) for each in (evidence, evidence.target, *evidence.retrained)
+            numbers(MEASURES[self.of](own_scores(each, "forget")), f"what {each.name} gives the forget rows")
+            for each in (evidence, evidence.target, *evidence.retrained)
         )
         return target - one, target - np.mean(others, axis=0)

@@ -99,13 +99,24 @@ class PositionScores:
         """Return the rank of every position's token; raises for predicted numbers, which have none."""
         if self.rank is None:
             raise InputError("a predicted number is no choice among classes: it has no rank")
+        self._check_numbers()
         return self.rank
 
     def errors(self) -> FloatArray:
         """Return |z| of every position of a predicted number, in standard deviations of the targets; raises for choices among classes."""
         if self.rank is not None:
             raise InputError("these answers are choices among classes: they have no error in numbers")
+        self._check_numbers()
         return np.asarray(np.sqrt(-2 * np.minimum(self.log_prob, 0.0)), np.float64)
+
+    def _check_numbers(self) -> None:
+        """Refuse outputs that are no numbers: compared with one, nothing stands before the answer, and nothing is within reach of it."""
+        broken = int(np.isnan(self.log_prob).sum())
+        if broken:
+            raise InputError(
+                f"the model's outputs are not numbers at {broken} of {len(self.log_prob)} scored positions",
+                causes=("its weights are so large that activations overflow",),
+            )
 
     def take(self, places: Sequence[int] | IntArray) -> PositionScores:
         """Return the answers at some places, in that order."""
