@@ -71,7 +71,9 @@ CASES: Mapping[str, Case] = {
     "fsdd_speaker": Case("fsdd", "fsdd/fsdd.npz", {}, "Spoken digits, a speaker"),
     "omniglot_alphabet": Case("omniglot", "omniglot", {}, "Omniglot, an alphabet of 22 characters"),
     "california_rows": Case("california", "california_housing", {}, "California housing (regression), rows"),
-    "adult_people": Case("uci_adult", "uci_adult", {}, "UCI Adult (a table), people by id, a fifth of the labels wrong"),
+    "adult_people": Case(
+        "uci_adult", "uci_adult", {}, "UCI Adult (a table), people by id, a fifth of the labels wrong"
+    ),
 }
 NOT_HERE = ("retrain", "needle")
 """`retrain` is the yardstick and stands in every table; `needle` edits named vectors of a language model."""
@@ -246,7 +248,10 @@ def main() -> None:
     """Run the cases asked for, or write the page."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument(
-        "--data", type=Path, required=True, help="folder that holds mnist, fsdd, omniglot, california_housing and uci_adult"
+        "--data",
+        type=Path,
+        required=True,
+        help="folder that holds mnist, fsdd, omniglot, california_housing and uci_adult",
     )
     parser.add_argument("--out", type=Path, default=Path("vision-run"))
     parser.add_argument("--cases", default=",".join(CASES))

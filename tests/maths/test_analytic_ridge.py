@@ -137,13 +137,29 @@ def test_the_error_is_refused_by_condition_and_by_roundings() -> None:
         ([[1.0, 2.0]], [[1.0]], "do not fit"),
         ([[np.nan]], [[1.0]], "not finite"),
         ([[1.0]], [[np.inf]], "not finite"),
-        ([[2.0**15]], [[1.0]], "lose bits"),
+        ([[2.0**15]], [[1.0]], "sums of squares .* lose bits"),
+        ([[200.0]], [[2.0**18]], "features times targets .* lose bits"),
     ],
 )
 def test_what_cannot_be_added_is_refused(x: list[list[float]], y: list[list[float]], wanted: str) -> None:
     """Fails if NaN reaches the sums, or sums on the grid grow past what float64 holds exactly."""
     with pytest.raises(InputError, match=wanted):
         AnalyticRidge.empty(1, 1, ridge=1.0).learn(x, y)
+
+
+def test_products_that_grow_over_requests_are_refused_before_they_round() -> None:
+    """Features of 1 beside targets of 2^22: eight requests reach 2^25, the ninth would pass it; 2^25 can be forgotten again, to zero.
+
+    Fails if: only one request's own targets are looked at, so that sums round and nothing says so.
+    """
+    state = AnalyticRidge.empty(1, 1, ridge=1.0)
+    for _ in range(8):
+        state = state.learn([[1.0]], [[2.0**22]])
+    with pytest.raises(InputError, match="scale the targets down"):
+        state.learn([[1.0]], [[2.0**22]])
+    state = state.forget([[1.0]] * 7, [[2.0**22]] * 7)
+    assert state.cross.tolist() == [[2.0**22]]
+    assert state.roundings == 0
 
 
 def test_rows_that_were_never_in_are_refused() -> None:

@@ -59,3 +59,17 @@ def test_the_one_pass_keeps_confidences() -> None:
     turned = passed.take([8, 0]).top
     assert turned is not None
     assert turned.tolist() == [passed.top[8], passed.top[0]]
+
+
+def test_the_interval_holds_its_value(scores: Callable[..., Any], evidence: Callable[..., Any]) -> None:
+    """Of perfectly calibrated answers, where resampling adds more noise to the bins than there is. Fails if the number lies outside."""
+    for seed in range(40):
+        draw = np.random.default_rng(seed)
+        rows = [Row(id=str(i), fields={"label": 0}) for i in range(100)]
+        keys, sure = [(row.id, "label") for row in rows], draw.uniform(0.5, 1, 100)
+        right = draw.random(100) < sure
+        logs = {key: [float(np.log(p if yes else 1 - p))] for key, p, yes in zip(keys, sure, right, strict=True)}
+        ranks = {key: [int(not yes)] for key, yes in zip(keys, right, strict=True)}
+        passed = scores(logs, ranks, np.log(sure), ends=False)
+        found = CalibrationError().run(evidence({"test": rows}, modality="vision", scores={"test": passed}))["test"]
+        assert found.low <= found.value <= found.high, seed  # type: ignore[operator]

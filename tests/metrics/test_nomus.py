@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from classifiers import a_class, by_hand
 
+from expunge.facts.errors import InputError
 from expunge.metrics.nomus import Nomus, normalised
 
 
@@ -52,3 +53,12 @@ def test_bad_settings() -> None:
     for settings in ({"weight": 1.5}, {"outside": "retain"}):
         with pytest.raises(ValueError, match=r"weight must lie in \[0, 1\]"):
             Nomus(**settings)  # type: ignore[arg-type]
+
+
+def test_too_few_rows_have_no_number() -> None:
+    """Ten folds that test on a tenth need one row of either side in it. Fails if five rows a side stop the verification."""
+    for rows in (1, 5):
+        few = by_hand("m", {"forget": [0.9] * rows, "holdout": [0.6] * rows, "test": [0.9] * 9})
+        with pytest.raises(InputError, match=f"{rows} rows a side are too few"):
+            Nomus().value(few)
+    assert 0 <= Nomus().value(by_hand("m", {"forget": [0.9] * 6, "holdout": [0.6] * 6, "test": [0.9] * 9})) <= 1

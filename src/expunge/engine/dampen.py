@@ -37,11 +37,13 @@ class Importances:
         That of all rows is the same for every request and setting of a target: `job.cache` keeps it, and later removals read forget rows
         alone. Not where a loss draws noise: there a forget row must have the same draws in both, or the ratio is one of noise.
         """
-        own = importance(splits.forget)
-        if model.noise(model.pack_apart(splits.forget[:1]), torch.Generator()) is not None:
+        given = splits.forget
+        forget = given.take(sorted(range(len(given)), key=lambda i: given[i].id))
+        own = importance(forget)
+        if model.noise(model.pack_apart(forget[:1]), torch.Generator()) is not None:
             job.notes["all_rows_read"] = len(splits.retain)
             return cls(own, _mean(own, len(splits.forget), importance(splits.retain), len(splits.retain)))
-        rows, contents = (*splits.forget, *splits.retain), (*splits.contents("forget"), *splits.contents("retain"))
+        rows, contents = (*given, *splits.retain), (*splits.contents("forget"), *splits.contents("retain"))
         order = sorted(range(len(rows)), key=lambda i: rows[i].id)
         every = Rows(tuple(rows[i] for i in order), "all")
         digest = every.digest(contents[i] for i in order)

@@ -7,8 +7,12 @@ import numpy as np
 from expunge.contract.evidence import Evidence
 from expunge.engine.distributions import label_log_probs, log_probs
 from expunge.engine.order import ordered
+from expunge.facts.errors import InputError
 from expunge.statistics.class_membership import entropy
 from expunge.statistics.clusters import FloatArray, IntArray
+
+FEWEST = 6
+"""Rows a side of which a tenth, rounded up over both, still holds one of each."""
 
 
 def chosen(evidence: Evidence, split: str, count: int) -> IntArray:
@@ -52,6 +56,10 @@ def loss_accuracy(evidence: Evidence, outside: str) -> float:
 
     losses = [-label_log_probs(evidence, split) for split in ("forget", outside)]
     count = min(map(len, losses))
+    if count < FEWEST:
+        raise InputError(
+            f"{count} rows a side are too few to fit and test a regression on", do=f"give {FEWEST} or more"
+        )
     both = [loss[chosen(evidence, split, count)] for loss, split in zip(losses, ("forget", outside), strict=True)]
     folds = StratifiedShuffleSplit(n_splits=10, random_state=0)
     found = cross_val_score(LogisticRegression(), np.concatenate(both)[:, None], np.repeat([1, 0], count), cv=folds)

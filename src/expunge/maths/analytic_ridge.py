@@ -15,7 +15,7 @@ Matrix = NDArray[np.float64]
 GRID = 2.0**-14
 """Entries that are multiples of this have products and sums that float64 holds without rounding, up to `LARGEST`."""
 LARGEST = 2.0**53 * GRID**2
-"""Sums of squares above this lose bits: 3e7, such as a million rows of features near 5."""
+"""Sums above this lose bits: 3e7, such as a million rows of features near 5."""
 TOLERANCE = 1e-8
 """Largest relative error of the solution, by a first-order estimate, at which one is given."""
 
@@ -70,9 +70,14 @@ class AnalyticRidge:
         if rows < 0 or gram.diagonal().min(initial=0.0) < -TOLERANCE * max(1.0, self.gram.diagonal().max(initial=0.0)):
             raise InputError("more is to be forgotten than was learnt", causes=("these rows were never learnt",))
         exact = bool((on_grid(x) == x).all() and (on_grid(y) == y).all())
-        largest = max(float(gram.diagonal().max(initial=0.0)), float(np.square(y).sum()))
-        if exact and largest > LARGEST:
-            raise InputError(f"sums of squares of {largest:.3g} lose bits", do="scale the features down")
+        # what one call adds up, and what it leaves: both are multiples of GRID^2, exact while no larger than LARGEST
+        squares = max(np.square(x).sum(0).max(initial=0.0), gram.diagonal().max(initial=0.0))
+        products = np.maximum(np.abs(x).T @ np.abs(y), np.abs(cross))
+        if exact and squares > LARGEST:
+            raise InputError(f"sums of squares of {squares:.3g} lose bits", do="scale the features down")
+        if exact and products.max(initial=0.0) > LARGEST:
+            what = f"sums of features times targets may reach {products.max():.3g} and lose bits"
+            raise InputError(what, do="scale the targets down, or the features")
         return replace(self, gram=gram, cross=cross, rows=rows, roundings=self.roundings + (not exact))
 
     def regularised(self) -> Matrix:
