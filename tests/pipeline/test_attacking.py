@@ -158,6 +158,18 @@ def test_the_same_attack_on_the_same_weights_runs_once(problem: Problem, tmp_pat
         assert len(CALLS) == 5
 
 
+def test_who_rows_belong_to_is_part_of_the_key(problem: Problem, tmp_path: Path) -> None:
+    """The attack that relearns unrelated rows leaves those of the forget groups out. Fails if an outcome found under other groups is
+    read back: no row's content holds its group."""
+    CALLS.clear()
+    forget = Rows(tuple(replace(row, group="one author") for row in problem.splits.rows["forget"]))
+    other = replace(problem, splits=type(problem.splits)({**problem.splits.rows, "forget": forget}))
+    with Store.open(tmp_path / "store") as store:
+        outcome(Spy(), problem, store=store)
+        outcome(Spy(), other, store=store)
+        assert len(CALLS) == 2
+
+
 def test_shadow_models_are_part_of_the_key(problem: Problem, tmp_path: Path) -> None:
     """Fails if an outcome found beside other shadow models, or other memberships of the same ones, is read back."""
     rows = problem.splits.rows["forget"]

@@ -166,7 +166,10 @@ def shared_out(stages: Sequence[int], most: int) -> list[int]:
     if not most or sum(stages) <= most:
         return list(stages)
     if most < len(stages):
-        raise InputError(f"max_steps of {most} leaves stages without a step: there are {len(stages)}", do="allow more, or fewer epochs")
+        raise InputError(
+            f"max_steps of {most} leaves stages without a step: there are {len(stages)}",
+            do="allow more, or fewer epochs",
+        )
     ends = [end * (most - len(stages)) // (sum(stages) - len(stages)) for end in accumulate(n - 1 for n in stages)]
     return [1 + end - begin for begin, end in zip([0, *ends], ends, strict=False)]
 

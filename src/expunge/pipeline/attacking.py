@@ -20,6 +20,7 @@ from expunge.contract.weights import weights_digest
 from expunge.facts.digest import canonical_json, read_json, sha256
 from expunge.facts.errors import ContractBroken
 from expunge.facts.record import Outcome
+from expunge.facts.rows import Rows
 from expunge.pipeline.battery import Battery
 from expunge.pipeline.measure import Measurer
 from expunge.pipeline.processes import copied
@@ -94,7 +95,8 @@ class Attacker:
             beside.append(weights_digest(target.module))
         recipe = self.measurer.job.recipe if "recipe" in unit.about.needs else None
         rows = {
-            split: self._digest(found, found.digest) for split, found in {**self.splits.rows, **evidence.rows}.items()
+            split: self._digest(found, partial(_of_rows, found))
+            for split, found in {**self.splits.rows, **evidence.rows}.items()
         }
         return sha256(
             canonical_json(
@@ -130,6 +132,11 @@ class Attacker:
 
     def _scored(self, evidence: Evidence) -> list[str]:
         return [self._digest(scores, partial(_of_scores, scores)) for scores in evidence.scores.values()]
+
+
+def _of_rows(rows: Rows) -> str:
+    """Return a digest of the rows and of who they belong to, which attacks choose rows by and no row's content holds."""
+    return sha256(canonical_json([rows.digest(), list(rows.groups)]))
 
 
 def _of_scores(scores: PositionScores) -> str:
