@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
@@ -22,6 +22,16 @@ from expunge.maths.analytic_ridge import AnalyticRidge, Matrix, on_grid
 
 FILE, KIND = "sums.checkpoint", "analytic"
 BATCH = 256
+
+
+Entry = tuple[Matrix, Matrix, str]
+"""What the head reads of a row: its inputs (with 1 for the bias), its targets, and a hash of both."""
+SAW = {
+    "random": "the frozen layers are newly drawn weights, trained on no row",
+    "base": "the frozen layers are the base model's, of which it was not checked that it never saw the forget rows",
+    "trained": "kept although it saw the forget rows: every layer below the head",
+}
+"""What frozen layers saw, in words for the record."""
 
 
 @dataclass
@@ -54,31 +64,14 @@ class AnalyticModel:
         state = AnalyticRidge.empty(width, head.out_features, ridge=ridge)
         return cls(inner, state, {}, scale, backbone)
 
-    def entries(self, rows: Sequence[Row]) -> dict[str, tuple[Matrix, Matrix, str]]:
-        """Return what each row adds, by a hash of its id: head inputs (with 1 for the bias), targets, and a hash of both.
-
-        Computed by the backbone in float64 and rounded to the grid, so that they are the same in any batch.
-        """
-        head, double = head_of(self.inner), self.inner.copy()
-        double.module.double()
-        found: dict[str, tuple[Matrix, Matrix, str]] = {}
-        for part in cut(range(len(rows)), BATCH):
-            some = [rows[i] for i in part]
-            batch = double.pack(some)
-            x = on_grid(_head_inputs(double, batch).cpu().numpy())
-            if head.bias is not None:
-                x = np.hstack([x, np.ones((len(x), 1))])
-            y = self._targets(batch)
-            for i, row in enumerate(some):
-                numbers = hashlib.blake2b(x[i].tobytes() + (y[i] + 0.0).tobytes(), digest_size=16).hexdigest()
-                found[_tag(row)] = x[i], y[i], numbers
-        return found
+    def entries(self, rows: Sequence[Row]) -> dict[str, Entry]:
+        """Return what each row adds, by a hash of its id."""
+        return entries_of(self.inner, rows, self._targets)
 
     def _targets(self, batch: Batch) -> Matrix:
-        targets = batch.targets.cpu().numpy()
         if not self.capabilities.logits:
-            return on_grid(targets[:, None])
-        return on_grid(np.eye(self.state.cross.shape[1])[targets] * self.scale)
+            return on_grid(batch.targets.cpu().numpy()[:, None])
+        return on_grid(one_hot(batch, self.state.cross.shape[1]) * self.scale)
 
     def learn(self, rows: Sequence[Row]) -> None:
         """Add rows to the sums and solve the head."""
@@ -94,36 +87,15 @@ class AnalyticModel:
 
         Refused are rows whose numbers are not those that were added, and rows whose numbers are in under another id: they are not gone.
         """
-        given = self.entries(rows)
-        gone = {tag: entry for tag, entry in given.items() if tag in self.rows}
-        changed = [row.id for row in rows if _tag(row) in gone and gone[_tag(row)][2] != self.rows[_tag(row)]]
-        if changed:
-            raise InputError(
-                f"row {changed[0]!r} is not what was learnt under this id",
-                causes=("its features or its label changed", "the weights of the backbone changed"),
-                do="give the row as it was when the model was prepared",
-            )
-        left = {numbers for tag, numbers in self.rows.items() if tag not in gone}
-        renamed = [row.id for row in rows if _tag(row) not in gone and given[_tag(row)][2] in left]
-        if renamed:
-            raise InputError(
-                f"row {renamed[0]!r} is not in this model under its id, but the same numbers are, under another one",
-                causes=("its id changed since the model was prepared", "the same row was learnt twice"),
-                do="give the row under the id that it was learnt under",
-            )
+        gone = leaving(rows, self.entries(rows), self.rows)
         if gone:
             state = self.state.forget(*_stacked(gone, self.state))
             self._set(state, {tag: numbers for tag, numbers in self.rows.items() if tag not in gone})
         return len(gone)
 
-    @torch.no_grad()
     def _set(self, state: AnalyticRidge, rows: Mapping[str, str]) -> None:
         """Solve first, then change the head, the sums and the list together: a refusal changes nothing."""
-        solved, head = torch.from_numpy(state.solve()), head_of(self.inner)
-        weight, bias = (solved[:-1], solved[-1]) if head.bias is not None else (solved, None)
-        head.weight.copy_(weight.T)
-        if bias is not None:
-            head.bias.copy_(bias)
+        put_head(self.inner, state.solve())
         self.state, self.rows = state, rows
 
     @property
@@ -196,11 +168,10 @@ class AnalyticModel:
         from safetensors.numpy import save_file
 
         self.inner.save(directory / "network")
-        tags = "".join(tag + self.rows[tag] for tag in sorted(self.rows))
         sums = {
             "gram": self.state.gram,
             "cross": self.state.cross,
-            "rows": np.frombuffer(bytes.fromhex(tags), np.uint8),
+            "rows": write_tags(self.rows),
         }
         save_file({name: np.ascontiguousarray(value) for name, value in sums.items()}, directory / FILE)
         facts = {"kind": KIND, "ridge": self.state.ridge, "scale": self.scale, "backbone": self.backbone}
@@ -213,17 +184,93 @@ class AnalyticModel:
         from safetensors.numpy import load_file
 
         sums = load_file(directory / FILE)
-        tags = sums["rows"].tobytes().hex()
-        rows = {tags[i : i + 32]: tags[i + 32 : i + 64] for i in range(0, len(tags), 64)}
+        rows = read_tags(sums["rows"])
         state = AnalyticRidge(sums["gram"], sums["cross"], float(facts["ridge"]), len(rows), int(facts["roundings"]))
         return cls(inner, state, rows, float(facts["scale"]), str(facts["backbone"]))
 
 
-def _tag(row: Row) -> str:
+def entries_of(inner: Model, rows: Sequence[Row], targets: Callable[[Batch], Matrix]) -> dict[str, Entry]:
+    """Return what the head reads of each row, by a hash of its id.
+
+    Computed by the layers below in float64 and rounded to the grid, so that it is the same in any batch.
+    """
+    head, double = head_of(inner), inner.copy()
+    double.module.double()
+    found: dict[str, Entry] = {}
+    for part in cut(range(len(rows)), BATCH):
+        some = [rows[i] for i in part]
+        batch = double.pack(some)
+        x = on_grid(_head_inputs(double, batch).cpu().numpy())
+        if head.bias is not None:
+            x = np.hstack([x, np.ones((len(x), 1))])
+        y = targets(batch)
+        for i, row in enumerate(some):
+            numbers = hashlib.blake2b(x[i].tobytes() + (y[i] + 0.0).tobytes(), digest_size=16).hexdigest()
+            found[tag_of(row)] = x[i], y[i], numbers
+    return found
+
+
+def leaving(rows: Sequence[Row], given: Mapping[str, Entry], held: Mapping[str, str]) -> dict[str, Entry]:
+    """Return the entries of those rows that are in (`held`: the hash of each one's numbers).
+
+    Refused are rows whose numbers are not those that were added, and rows whose numbers are in under another id: they are not gone.
+    """
+    gone = {tag: entry for tag, entry in given.items() if tag in held}
+    check_same(rows, gone, held)
+    left = {numbers for tag, numbers in held.items() if tag not in gone}
+    renamed = [row.id for row in rows if tag_of(row) not in gone and given[tag_of(row)][2] in left]
+    if renamed:
+        raise InputError(
+            f"row {renamed[0]!r} is not in this model under its id, but the same numbers are, under another one",
+            causes=("its id changed since the model was prepared", "the same row was learnt twice"),
+            do="give the row under the id that it was learnt under",
+        )
+    return gone
+
+
+def check_same(rows: Sequence[Row], given: Mapping[str, Entry], held: Mapping[str, str]) -> None:
+    """Refuse a row that is given and in under the same id with other numbers."""
+    changed = [row.id for row in rows if tag_of(row) in given and given[tag_of(row)][2] != held[tag_of(row)]]
+    if changed:
+        raise InputError(
+            f"row {changed[0]!r} is not what was learnt under this id",
+            causes=("its features or its label changed", "the weights of the backbone changed"),
+            do="give the row as it was when the model was prepared",
+        )
+
+
+def one_hot(batch: Batch, classes: int) -> Matrix:
+    """Return 1 at each example's class, (examples, classes)."""
+    return np.asarray(np.eye(classes)[batch.targets.cpu().numpy()])
+
+
+def tag_of(row: Row) -> str:
+    """Return the hash that a row is known by."""
     return hashlib.blake2b(row.id.encode(), digest_size=16).hexdigest()
 
 
-def _stacked(entries: Mapping[str, tuple[Matrix, Matrix, str]], state: AnalyticRidge) -> tuple[Matrix, Matrix]:
+def write_tags(rows: Mapping[str, str]) -> Matrix:
+    """Return the hashes of rows and of their numbers as one array of bytes, to be saved."""
+    return np.frombuffer(bytes.fromhex("".join(tag + rows[tag] for tag in sorted(rows))), np.uint8)
+
+
+def read_tags(saved: Any) -> dict[str, str]:
+    """Return what `write_tags` wrote."""
+    tags = saved.tobytes().hex()
+    return {tags[i : i + 32]: tags[i + 32 : i + 64] for i in range(0, len(tags), 64)}
+
+
+def put_head(inner: Model, solved: Matrix) -> None:
+    """Write a solution (width, outputs), whose last row is the bias where there is one, into the head."""
+    found, head = torch.from_numpy(np.ascontiguousarray(solved)), head_of(inner)
+    weight, bias = (found[:-1], found[-1]) if head.bias is not None else (found, None)
+    with torch.no_grad():
+        head.weight.copy_(weight.T)
+        if bias is not None:
+            head.bias.copy_(bias)
+
+
+def _stacked(entries: Mapping[str, Entry], state: AnalyticRidge) -> tuple[Matrix, Matrix]:
     x = np.stack([x for x, _, _ in entries.values()])
     return x, np.stack([y for _, y, _ in entries.values()]).reshape(len(x), state.cross.shape[1])
 

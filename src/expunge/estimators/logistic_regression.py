@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
 from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
@@ -15,8 +14,8 @@ from sklearn.utils.validation import check_is_fitted, check_random_state, valida
 from expunge.estimators._rows import Numbers, checked_request, find_rows, label_positions
 from expunge.facts.errors import InputError
 from expunge.statistics.gaussian_shift import epsilon_of_shift, shift_of_epsilon
+from expunge.statistics.noisy_logistic import NoisyLogistic, check_trained
 
-BEND = 1 / (6 * np.sqrt(3))  # the largest |s''(z)| of s(z) = 1 / (1 + e^-z)
 CAP = 8.0
 ASSUMPTIONS = (
     "the noise was drawn once for this training, is Gaussian with the stated sigma, and who looks knows neither it nor its seed "
@@ -107,13 +106,11 @@ class CertifiedLogisticRegression(ClassifierMixin, BaseEstimator):  # type: igno
         if len(np.unique(self.y_[~gone])) < 2:
             what = f"this request forgets the last row of class {self.classes_[int(self.y_[gone][0])]}; nothing was changed"
             raise InputError(what, do="two classes are needed: keep a row of it, or drop the estimator")
-        lost = self._gradient(self.X_[gone], self.y_[gone], noise=False)
+        lost = NoisyLogistic(self.X_[gone], self.y_[gone], self.strength)
         self.X_, self.y_ = self.X_[~gone], self.y_[~gone]
         self.forgotten_ += int(gone.sum())
-        hessian = self._hessian()
-        step = cho_solve(cho_factor(hessian), lost)
-        self.residual_bound_ += BEND / 2 * self.size_ * float(np.sqrt(((self.X_ @ step) ** 4).sum()))
-        self.residual_bound_ += float(np.linalg.norm(hessian @ step - lost))
+        step, left = self._objective().removal(lost, self.weights_, size=self.size_)
+        self.residual_bound_ += left
         if self.residual_bound_ > self.budget_:
             self.refits_ += 1
             return self._train()
@@ -122,7 +119,7 @@ class CertifiedLogisticRegression(ClassifierMixin, BaseEstimator):  # type: igno
     def residual(self) -> float:
         """Return the true norm of the gradient over the kept rows, which `residual_bound_` bounds."""
         check_is_fitted(self)
-        return float(np.linalg.norm(self._gradient(self.X_, self.y_, noise=True)))
+        return float(np.linalg.norm(self._objective().gradient(self.weights_)))
 
     def guarantee(self) -> Guarantee:
         """Return what holds for the rows forgotten since the last training; those before it were never trained on."""
@@ -158,40 +155,18 @@ class CertifiedLogisticRegression(ClassifierMixin, BaseEstimator):  # type: igno
     def _columns(self, X: Numbers) -> Numbers:
         return np.column_stack([X, np.ones(len(X))]) if self.fit_intercept else X.copy()
 
-    def _gradient(self, X: Numbers, y: Numbers, *, noise: bool) -> Numbers:
-        found = X.T @ (expit(X @ self.weights_) - y) + self.strength * len(X) * self.weights_
-        return np.asarray(found + self.noise_ if noise else found)
-
-    def _hessian(self) -> Numbers:
-        share = expit(self.X_ @ self.weights_)
-        hessian = (self.X_ * (share * (1 - share))[:, None]).T @ self.X_
-        return np.asarray(hessian + self.strength * len(self.X_) * np.eye(len(hessian)))
-
-    def _loss(self, weights: Numbers) -> float:
-        scores = self.X_ @ weights
-        fit = (np.logaddexp(0, scores) - self.y_ * scores).sum()
-        return float(fit + self.strength * len(self.X_) / 2 * weights @ weights + self.noise_ @ weights)
+    def _objective(self) -> NoisyLogistic:
+        return NoisyLogistic(self.X_, self.y_, self.strength, self.noise_)
 
     def _train(self) -> Self:
-        """Minimise the objective with new noise by Newton's method with backtracking, from zero."""
+        """Minimise the objective with new noise."""
         width = self.X_.shape[1]
         self.noise_ = self.sigma * self._noise.standard_normal(width)
-        self.weights_, self.forgotten_ = np.zeros(width), 0
-        for _ in range(100):
-            slope = self._gradient(self.X_, self.y_, noise=True)
-            if np.linalg.norm(slope) <= 1e-9 * self.budget_:
-                break
-            step = cho_solve(cho_factor(self._hessian()), slope)
-            start, length = self._loss(self.weights_), 1.0
-            while self._loss(self.weights_ - length * step) > start - 1e-4 * length * (slope @ step) and length > 1e-6:
-                length /= 2
-            self.weights_ = self.weights_ - length * step
+        self.forgotten_ = 0
         self.size_ = float(np.linalg.norm(self.X_, 2))
-        self._keep(self.weights_)
+        self._keep(self._objective().minimised(until=1e-9 * self.budget_))
         self.residual_bound_ = self.residual()
-        if self.residual_bound_ > 0.01 * self.budget_:
-            left = f"training stopped with a gradient of norm {self.residual_bound_:.1e}, over 1% of the budget {self.budget_:.1e}"
-            raise InputError(left, do="scale the features, or set a larger strength or sigma")
+        check_trained(self.residual_bound_, self.budget_)
         return self
 
     def _keep(self, weights: Numbers) -> Self:

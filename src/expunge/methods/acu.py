@@ -8,17 +8,11 @@ from expunge.contract.about import About
 from expunge.contract.job import Job
 from expunge.contract.model import Model
 from expunge.contract.splits import Splits
-from expunge.engine.analytic import AnalyticModel
+from expunge.engine.analytic import SAW, AnalyticModel
 from expunge.engine.fit import fit, starting
 from expunge.facts.errors import InputError
 from expunge.facts.recipe import Recipe
 from expunge.facts.rows import Rows
-
-SAW = {
-    "random": "the frozen layers are newly drawn weights, trained on no row",
-    "base": "the frozen layers are the base model's, of which it was not checked that it never saw the forget rows",
-    "trained": "kept although it saw the forget rows: every layer below the head",
-}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from expunge.facts.errors import InputError
 from expunge.pipeline.processes import spread
 
 DESCRIPTION = "expunge.json"
-INSIDE = {"ensemble": "member-0", "analytic": "network"}
+INSIDE = {"ensemble": "member-0", "analytic": "network", "certified": "network"}
 """Where a directory of each kind that holds more than one model has a plain one."""
 
 
@@ -73,11 +73,15 @@ def _kept_facts(directory: Path) -> dict[str, Any]:
 
 
 def _keeping(directory: Path, placement: Placement, facts: dict[str, Any]) -> Model:
-    """Return an ensemble, or a network with an analytic head, with all that a later request forgets from."""
+    """Return an ensemble, or a network with an analytic or certified head, with all that a later request forgets from."""
     if facts["kind"] == "analytic":
         from expunge.engine.analytic import AnalyticModel
 
         return AnalyticModel.opened(load_model(directory / INSIDE["analytic"], placement), directory, facts)
+    if facts["kind"] == "certified":
+        from expunge.engine.certified import CertifiedModel
+
+        return CertifiedModel.opened(load_model(directory / INSIDE["certified"], placement), directory, facts)
     from expunge.engine.ensembles import Ensemble
 
     members = [load_model(directory / f"member-{shard}", placement) for shard in range(int(facts["shards"]))]
