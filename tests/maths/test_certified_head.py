@@ -80,7 +80,9 @@ def test_the_bound_is_above_the_gradient_of_every_class() -> None:
         draw = np.random.default_rng(seed)
         classes = int(draw.integers(3, 6))
         given = rows(seed, 80, classes=classes)
-        head = trained(given, seed, classes=classes, strength=10 ** draw.uniform(-3, -1), sigma=10 ** draw.uniform(-1, 1))
+        head = trained(
+            given, seed, classes=classes, strength=10 ** draw.uniform(-3, -1), sigma=10 ** draw.uniform(-1, 1)
+        )
         for start in (0, 3, 6, 9):
             kept, gone = halves((given[0][start:], given[1][start:]), 3)
             head = head.forget(kept, gone, budget=math.inf)

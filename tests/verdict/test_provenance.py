@@ -60,3 +60,7 @@ def test_rows_that_were_never_in_are_said(
     claim = reach(planted().record(never, method={**EXACT, "notes": {"forgotten_rows": gone}}))
     assert claim.provenance == "exact"
     assert (words in claim.headline) if words else ("were in training" not in claim.headline)
+    notes = {"epsilon": 2.0, "forgotten_rows": gone}
+    bounded = reach(planted().record(never, method={**BOUNDED, "notes": notes}))
+    assert bounded.provenance == "bounded"
+    assert (words in bounded.headline) if words else ("were in training" not in bounded.headline)

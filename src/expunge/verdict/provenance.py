@@ -36,17 +36,13 @@ def made(record: Record) -> Made:
         return Made(provenance="none", refused=f"{method.provenance} was stated for a guard, which leaves the weights")
     if not method.provenance_checks:
         return Made(provenance="none", refused=f"{method.provenance} was stated without a check")
-    if method.provenance == "bounded":
-        return _bounded(record)
     asked = next((facts.n for facts in record.splits if facts.name == "forget"), 0)
     gone = _number(method.notes.get("forgotten_rows"))
-    fewer = gone is not None and gone < asked
-    return Made(
-        provenance="exact", qualifiers=(f"{gone:g} of the {asked} forget rows were in training",) if fewer else ()
-    )
+    fewer = (f"{gone:g} of the {asked} forget rows were in training",) if gone is not None and gone < asked else ()
+    return _bounded(record, fewer) if method.provenance == "bounded" else Made(provenance="exact", qualifiers=fewer)
 
 
-def _bounded(record: Record) -> Made:
+def _bounded(record: Record, fewer: tuple[str, ...]) -> Made:
     epsilon, cap = _number(record.method.notes.get("epsilon")), record.thresholds.epsilon_cap
     if epsilon is None or epsilon < 0:
         return Made(provenance="none", refused="bounded was stated without an epsilon")
@@ -59,7 +55,7 @@ def _bounded(record: Record) -> Made:
             contradicted=f"canaries show epsilon of at least {seen:g}, stated is {epsilon:g}",
         )
     without = () if seen is not None else ("epsilon not tried on canaries",)
-    return Made(provenance="bounded", qualifiers=(f"epsilon {epsilon:g}", *without))
+    return Made(provenance="bounded", qualifiers=(f"epsilon {epsilon:g}", *without, *fewer))
 
 
 def _number(value: object) -> float | None:
