@@ -129,6 +129,7 @@ def test_a_saved_model_is_read_back_whole(tmp_path: Path) -> None:
     assert isinstance(read, CertifiedModel)
     assert (read.rows, read.backbone, read.head.forgotten, read.head.trainings) == (model.rows, "random", 2, 1)
     assert (read.head.sigma, read.head.strength, read.head.bound) == (1.0, 0.05, model.head.bound)
+    assert np.array_equal(read.head.noise, model.head.noise)
     next_request = rows()[2:4], rows()[4:]
     ours, theirs = forgotten(model, *next_request), forgotten(read, *next_request)
     assert weights_digest(ours.module) == weights_digest(theirs.module)

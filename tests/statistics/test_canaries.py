@@ -35,15 +35,16 @@ def test_both_readings_count() -> None:
 
 
 def test_a_shift_is_seen_and_not_overstated() -> None:
-    """Unit Gaussians 3 apart, 400 trainings of width 5: the bound is 1.5 or more, and never above the epsilon that the shift has.
+    """Unit Gaussians 3 apart and far from zero, 400 trainings of width 5: the bound is 1.5 or more, and never above the epsilon that the shift has.
 
-    Fails if the direction or the threshold is lost, or a count is over rows of the wrong half.
+    Fails if the direction is that of one mean, the threshold is lost, or a count is over rows of the wrong half.
     """
     truth = epsilon_of_shift(3.0, 1e-4)
     for seed in range(10):
         draw = np.random.default_rng(seed)
-        shift = 3.0 * np.array([0.6, 0.8, 0, 0, 0])
-        found = epsilon_low(draw.normal(size=(400, 5)) + shift, draw.normal(size=(400, 5)), delta=1e-4)
+        shift, common = 3.0 * np.array([0.6, 0.8, 0, 0, 0]), np.array([0, 0, 0, 0, 50.0])
+        one, other = draw.normal(size=(400, 5)) + common + shift, draw.normal(size=(400, 5)) + common
+        found = epsilon_low(one, other, delta=1e-4)
         assert 1.5 < found <= truth
 
 
