@@ -12,7 +12,8 @@ ASSUMPTIONS = (
     "the noise of a training is Gaussian with the stated sigma, and who looks knows neither it nor what it was drawn from: the state "
     "beside the network is not handed out",
     "requests to forget do not depend on the published weights",
-    "only the weights of the head are covered: no predictions or weights given out before, no settings chosen on the rows",
+    "only the weights of the head are covered: not what a record says of them (bounds and measurements depend on the rows), no "
+    "predictions or weights given out before, no settings chosen on the rows",
     "as in the paper, the shift of the noise is treated as fixed, though the residual bound, and so the moment of a new training, "
     "depends on data and noise",
 )
