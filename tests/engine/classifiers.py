@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -16,12 +16,14 @@ from expunge.contract.model import Model
 from expunge.contract.splits import SPLITS, Splits
 from expunge.contract.units import Probe
 from expunge.contract.weights import weights_digest
+from expunge.engine.distributions import right
 from expunge.facts.recipe import Recipe
 from expunge.facts.record import Outcome
 from expunge.facts.rows import Row, Rows
 from expunge.modalities.vision import vision_model
 from expunge.pipeline.measure import Measurer, Wanted
 from expunge.sources.digits import Digits
+from expunge.statistics.bounds import Bounds, mean_bounds
 from expunge.testbeds.problem import Problem, train_problem
 from expunge.testbeds.vision import IMAGES
 
@@ -74,15 +76,36 @@ def measured(forget: str, noise: float, holdout: float, recipe: Recipe) -> Measu
     rows = Digits(forget=forget, label_noise=noise, holdout=holdout).run()
     splits = Splits.of(**{name: rows[name] for name in SPLITS})
     blank = vision_model("mlp", images=IMAGES, classes=10, seed=100, width=96, depth=1)
-    problem = train_problem("digits", splits, blank, recipe, retrained=3)
+    return of_problem(train_problem("digits", splits, blank, recipe, retrained=3))
+
+
+def of_problem(problem: Problem) -> Measured:
+    """Measure the models of any problem on classes."""
     models = {"target": problem.target, "untrained": problem.untrained}
     models |= {f"retrained-{i}": model for i, model in enumerate(problem.retrained)}
-    wanted = Wanted(NEEDS, {name: Rows(tuple(one), name) for name, one in splits.rows.items()})
+    wanted = Wanted(NEEDS, {name: Rows(tuple(one), name) for name, one in problem.splits.rows.items()})
     found = {
         name: Measurer(Job()).evidence(model, wanted, name=name, role=name.partition("-")[0])
         for name, model in models.items()
     }
     return Measured(problem, models, {name: linked(one, found) for name, one in found.items()})
+
+
+def read(metric: Any, one: Evidence, key: str = "all") -> float:
+    """The value of a metric's score; an unscored one fails with its reason."""
+    found = metric.run(one)[key]
+    assert found.value is not None, found.unscored
+    return float(found.value)
+
+
+def share_right(one: Evidence, split: str) -> float:
+    """Accuracy on a split, in percent."""
+    return 100 * float(right(one, split).mean())
+
+
+def mean_interval(values: Sequence[float] | np.ndarray) -> Bounds:
+    """Two-sided 95% interval of the mean of one number a problem seed, by Student's t."""
+    return mean_bounds(values, alpha=0.025)
 
 
 @cache

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from statistics import fmean
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from classifiers import mean_interval, read, share_right
+from digits_gap import SEEDS, digits_gap, removed
 from tiny_problems import Tiny, mean_over_positions, nll, plain
 from torch import Tensor
 
@@ -12,6 +16,8 @@ from expunge.contract.model import Model
 from expunge.engine.descend import Descent
 from expunge.methods import scrub
 from expunge.methods.scrub import SCRUB
+from expunge.metrics.average_gap import AverageGap
+from expunge.metrics.js_divergence import JsDivergence
 
 
 def losses_of(tiny: Tiny, method: SCRUB, monkeypatch: pytest.MonkeyPatch) -> tuple[list[tuple[str, float]], Model, Any]:
@@ -92,3 +98,68 @@ def test_forgets_and_keeps(people: Tiny, clouds: Tiny) -> None:
     gradient and its direction is rounding noise (two seeds of three then kept every forget row)."""
     people.removes(SCRUB, {"batch_size": 4, "lr": 2e-3}, forget=0.5, retain=0.7)
     clouds.removes(SCRUB, {"batch_size": 4}, forget=0.1, retain=0.9, seeds=(0, 1, 2))
+
+
+def short_of(seed: int, label: str) -> float:
+    """How far the error on forget rows lies from that of three retrained models, in points, over two method seeds."""
+    anchors = digits_gap("random", seed).evidence
+    again = fmean(share_right(anchors[f"retrained-{i}"], "forget") for i in range(3))
+    return fmean(abs(share_right(removed("random", seed, label, own), "forget") - again) for own in (0, 1))
+
+
+def mean_of(metric: Any, key: str, case: str, seed: int, label: str) -> float:
+    return fmean(read(metric, removed(case, seed, label, own), key) for own in (0, 1))
+
+
+def test_claim_raises_the_error_on_wrong_labels_towards_retrainings() -> None:
+    """Seed 0: forget error 24 (retrained 26 to 29, do nothing 0, ascent 16), average gap 2.4 (do nothing 17.0, ascent 10.5).
+
+    Fails if a max pass minimises, or the min passes stop: retain rows are lost.
+    """
+    at = digits_gap("random", 0)
+    assert short_of(0, "scrub") < 8 < 10 < short_of(0, "ascent")
+    gap = mean_of(AverageGap(), "all", "random", 0, "scrub")
+    assert gap < 0.5 * mean_of(AverageGap(), "all", "random", 0, "ascent")
+    assert gap < 0.3 * read(AverageGap(), at.evidence["target"])
+    assert share_right(removed("random", 0, "scrub", 0), "retain") > 96
+
+
+@pytest.mark.slow
+def test_claim_over_five_problems_by_error_and_not_by_distribution() -> None:
+    """Nearer to retraining in forget error and average gap than fine-tuning and ascent, further than fine-tuning in distribution.
+
+    A tenth of rows, a fifth of whose labels are wrong; five draws of rows and models; settings as docs/results/digits.md found them
+    on two others. Distance of forget error: scrub 4.0, fine-tuning 7.2, ascent 17.0; paired difference with 95% interval to fine-tuning
+    -3.2 [-4.7, -1.7]. Average gap 2.6 (fine-tuning 4.0, ascent 13.0, do nothing 18.8), above that of one retrained model beside the
+    others (1.2) by 1.4 [.3, 2.5]. Bits of Jensen-Shannon divergence on forget rows: scrub .132, fine-tuning .102, retrained .06, do nothing .29.
+    Fails as above, or if the divergence is read against the target.
+    """
+    for name, worse in (("finetune", 0.0), ("ascent", -5.0)):
+        nearer = mean_interval([short_of(seed, "scrub") - short_of(seed, name) for seed in SEEDS])
+        print(name, nearer)
+        assert nearer.high < worse
+    gaps = {
+        name: [mean_of(AverageGap(), "all", "random", seed, name) for seed in SEEDS] for name in ("scrub", "finetune")
+    }
+    assert mean_interval(np.subtract(gaps["scrub"], gaps["finetune"])).high < 0
+    retrained = [
+        fmean(read(AverageGap(), digits_gap("random", seed).evidence[f"retrained-{i}"]) for i in range(3))
+        for seed in SEEDS
+    ]
+    print(gaps, retrained)
+    assert fmean(retrained) < fmean(gaps["scrub"]) < fmean(retrained) + 3
+    away = {
+        name: [mean_of(JsDivergence(), "forget", "random", seed, name) for seed in SEEDS]
+        for name in ("scrub", "finetune")
+    }
+    print(away)
+    assert mean_interval(np.subtract(away["scrub"], away["finetune"])).low > 0
+
+
+@pytest.mark.slow
+def test_claim_that_fine_tuning_fails_does_not_hold_on_a_class() -> None:
+    """The threes, three problems: average gap of scrub .16 and of fine-tuning .14, ascent 3.6. Fails as above."""
+    for seed in SEEDS[:3]:
+        gaps = {name: mean_of(AverageGap(), "all", "class", seed, name) for name in ("scrub", "finetune", "ascent")}
+        print(seed, gaps)
+        assert max(gaps["scrub"], gaps["finetune"]) < 1 < gaps["ascent"]

@@ -36,12 +36,12 @@ def test_four_gaps_by_hand() -> None:
     assert found["all"].low <= 35 / 4 <= found["all"].high
 
 
-def test_anchors_on_digits() -> None:
+def test_claim_doing_nothing_is_far_and_retraining_once_more_near() -> None:
     """Fails if doing nothing is near retraining, or retraining once more far from it.
 
     Measured, class: target 49.8, retrained .06 to .21, untrained 54.7. Label noise: target 14.2, retrained 1.0 to 2.2, untrained 59.6.
     """
-    for measured, nothing, floor in ((a_class(), 45.0, 2.0), (noise(), 5.0, 5.0)):
+    for measured, nothing, floor in ((a_class(), 45.0, 2.0), (noise(), 10.0, 4.0)):
         found = {name: AverageGap().run(one) for name, one in measured.evidence.items()}
         assert (found["target"]["all"].value or 0) > nothing
         assert (found["untrained"]["all"].value or 0) > 30

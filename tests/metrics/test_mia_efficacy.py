@@ -22,7 +22,7 @@ def test_share_called_non_members() -> None:
     assert found.ideal == "as_control"
 
 
-def test_its_ideal_is_the_retrained_models_value_not_the_highest() -> None:
+def test_claim_its_ideal_is_the_retrained_models_value_not_the_highest() -> None:
     """Fails if high is read as good, or the anchors lie elsewhere.
 
     Measured: class, target .01, retrained 1; random rows, clean labels, target .01, retrained .06 to .07; with label noise retrained

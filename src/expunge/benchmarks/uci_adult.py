@@ -32,6 +32,7 @@ class UciAdultBenchmark:
         paper="SalUn: Empowering Machine Unlearning via Gradient-based Weight Saliency",
         link="https://arxiv.org/abs/2310.12508",
         year=2024,
+        paper_id="P039",
         differs=(
             "UCI Adult and an MLP in place of CIFAR-10 and ResNet-18.",
             "A share of the training labels is wrong, and the recipe learns them by heart: otherwise random forgetting shows little.",

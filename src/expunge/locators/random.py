@@ -32,6 +32,7 @@ class Random:
         paper="WAGLE: Strategic Weight Attribution for Effective and Modular Unlearning in Large Language Models",
         link="https://arxiv.org/abs/2410.17509",
         year=2024,
+        paper_id="P035",
         differs=("Drawn on the CPU from the job's generator, so that a seed gives one mask on every device.",),
         cost="1 random number an entry",
     )

@@ -39,6 +39,7 @@ class AverageGap:
         paper="SalUn: Empowering Machine Unlearning via Gradient-based Weight Saliency in Both Image Classification and Generation",
         link="https://arxiv.org/abs/2310.12508",
         year=2024,
+        paper_id="P039",
         stochastic=False,
         differs=(
             "The gap to the mean of several retrained models, with an interval that resamples rows; the paper prints no floor.",

@@ -32,6 +32,7 @@ class Closeness:
         paper="Deep Regression Unlearning",
         link="https://arxiv.org/abs/2210.08196",
         year=2023,
+        paper_id="P014",
         stochastic=False,
         differs=("The paper reports mean errors, which no margin in [0, 1] fits.",),
         cost="arithmetic on the one pass",

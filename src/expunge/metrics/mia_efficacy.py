@@ -32,6 +32,7 @@ class MiaEfficacy:
         paper="Model Sparsity Can Simplify Machine Unlearning",
         link="https://arxiv.org/abs/2304.04934",
         year=2023,
+        paper_id="P029",
         stochastic=False,
         differs=(
             "One of the five features of its code: the confidence, which the papers print; another, the modified entropy, is wrong there.",

@@ -1,0 +1,80 @@
+"""Every unit of a paper on the list of systems has a test of that paper's claim, but for those that are owed one."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from expunge.contract.about import KINDS
+from expunge.contract.registry import units
+
+ROOT = Path(__file__).resolve().parents[2]
+LISTED = {f"{kind}.{name}": unit for kind in KINDS for name, unit in units(kind).items() if unit.about.paper_id}
+OPENINGS = ("The claim", "The paper's claim")
+OWED = frozenset(
+    """
+    attack.cdd attack.cross_lingual attack.min_k attack.palimpsest attack.paraphrase attack.reasoning_chain
+    attack.reformulation benchmark.california benchmark.hubble benchmark.mnist benchmark.muse benchmark.omniglot
+    benchmark.ort benchmark.restor benchmark.rwku benchmark.skills benchmark.uci_adult locator.concept_vectors
+    locator.random locator.weight_attribution method.needle method.random_answer metric.closeness
+    metric.collateral_by_distance metric.hubble_membership metric.mass_destination metric.muse_knowmem
+    metric.muse_privleak metric.muse_verbmem metric.ort_form_gap metric.ort_success metric.prediction_error
+    metric.restor_recovery metric.rwku_forget metric.rwku_membership metric.rwku_neighbour metric.rwku_utility
+    metric.skill_accuracy metric.skill_transfer metric.unfair_suppression metric.wasserstein
+    source.conceptvectors source.fsdd source.hubble source.muse source.omniglot source.ort source.poisoned
+    source.restor source.rwku source.shortcut source.skills
+    """.split()
+)
+"""Units without a claim test on 22 November 2026. Names are only ever taken out."""
+OWED_AT_MOST = 52
+"""As many as there were that day: a new unit brings its claim test along."""
+
+
+def claim_tests(source: str) -> list[str]:
+    """Return the tests of a file that are named `test_claim...`, or whose docstring opens by naming the claim."""
+    return [
+        node.name
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.FunctionDef)
+        and node.name.startswith("test_")
+        and (node.name.startswith("test_claim") or (ast.get_docstring(node) or "").startswith(OPENINGS))
+    ]
+
+
+def test_what_counts_as_a_claim_test() -> None:
+    """Fails if a helper, another test, or a docstring that mentions a claim further down counts."""
+    source = '''
+def test_claim_it_holds(): ...
+def test_by_hand():
+    """Half of it. The claim is elsewhere."""
+def test_it_collapses():
+    """The paper's claim: it does."""
+def claim(): ...
+def test_the_claim_is_derived(): ...
+'''
+    assert claim_tests(source) == ["test_claim_it_holds", "test_it_collapses"]
+
+
+@pytest.mark.parametrize("name", sorted(LISTED))
+def test_a_unit_of_a_listed_paper_tests_its_claim(name: str) -> None:
+    """Fails if a unit with a `paper_id` has no claim test and is not owed one, or is called owed and has one by now."""
+    kind, _, own = name.partition(".")
+    found = claim_tests((ROOT / "tests" / f"{kind}s" / f"test_{own}.py").read_text())
+    assert bool(found) != (name in OWED), f"take {name} off the list" if found else f"{name} has no claim test"
+
+
+def test_the_list_of_those_owed_only_shrinks() -> None:
+    """Fails if a name is added to the list, or stands for no unit with a `paper_id`."""
+    assert set(LISTED) >= OWED
+    assert len(OWED) <= OWED_AT_MOST
+
+
+def test_units_of_one_paper_bear_one_id() -> None:
+    """Fails if a unit leaves `paper_id` empty where another unit of the same paper gives it: it would escape the tests above."""
+    ids: dict[str, set[str]] = {}
+    for kind in KINDS:
+        for unit in units(kind).values():
+            ids.setdefault(unit.about.link, set()).add(unit.about.paper_id)
+    assert {link: found for link, found in ids.items() if len(found) > 1} == {}
