@@ -33,7 +33,7 @@ def identities(classes: int, seed: int) -> Measured:
     rows: dict[str, list[Row]] = {name: [] for name in ("forget", "retain", "holdout", "test")}
     for i in range(PERSONS * EACH):
         person, label = i // EACH, int(draw.integers(classes))
-        x = centres[label] + 0.7 * own[person, label] + persons[person] + 0.8 * draw.normal(size=WIDTH)
+        x = 0.6 * centres[label] + own[person, label] + persons[person] + draw.normal(size=WIDTH)
         row = Row(id=f"{seed}-{i}", fields={"features": x.astype(np.float32), "label": label}, group=f"person-{person}")
         if person == 0:
             rows["forget" if i % 2 else "holdout"].append(row)
@@ -42,6 +42,5 @@ def identities(classes: int, seed: int) -> Measured:
     splits = Splits.of(**{name: Rows(tuple(found), name) for name, found in rows.items()})
     task = Classification(classes=classes)
     blank = tabular_model("mlp", features=Features(width=WIDTH), task=task, seed=seed, width=64, depth=1)
-    return of_problem(
-        train_problem("identities", splits, blank, Recipe(epochs=30, lr=4e-3, batch_size=32, seed=10 * seed))
-    )
+    recipe = Recipe(epochs=30, lr=4e-3, batch_size=32, seed=10 * seed)
+    return of_problem(train_problem("identities", splits, blank, recipe, retrained=2))

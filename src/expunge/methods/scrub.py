@@ -46,8 +46,8 @@ class SCRUB:
             "rounding noise. Published code begins with the max pass and gets its gradient from batch norm in train mode.",
             "No rewinding to the epoch whose forget error matches a reference (SCRUB+R).",
             "AdamW for both passes, one learning rate schedule over all steps; published code uses SGD or Adam with step decay.",
-            "On digits with wrong labels the claim holds by errors (average gap 2.6, fine-tuning 4.0, ascent 13.0, a retrained model 1.2; "
-            "five problems) and not by distributions (.13 bits from the retrained models, fine-tuning .10); on a class fine-tuning does not fail.",
+            "On digits with wrong labels the claim holds by errors (average gap 2.6, fine-tuning 4.0, ascent 13.0, retrained 1.2; "
+            "five problems), not by distributions (.13 bits from the retrained models, fine-tuning .10). On a class fine-tuning is as near.",
         ),
         cost="1 forward + 1 backward over forget, then retain, rows, 1 frozen forward over the same; a second model",
         an_epoch=("retain", "forget"),
