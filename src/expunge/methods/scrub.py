@@ -47,7 +47,7 @@ class SCRUB:
             "No rewinding to the epoch whose forget error matches a reference (SCRUB+R).",
             "AdamW for both passes, one learning rate schedule over all steps; published code uses SGD or Adam with step decay.",
             "On digits with wrong labels the claim holds by errors (average gap 2.6, fine-tuning 4.0, ascent 13.0, retrained 1.2; "
-            "five problems), not by distributions (.13 bits from the retrained models, fine-tuning .10). On a class fine-tuning is as near.",
+            "five problems), not by distributions (.13 bits from the retrained models, fine-tuning .10). Fine-tuning forgets a class, too.",
         ),
         cost="1 forward + 1 backward over forget, then retain, rows, 1 frozen forward over the same; a second model",
         an_epoch=("retain", "forget"),
