@@ -16,6 +16,9 @@ from expunge.contract.model import Model
 from expunge.contract.splits import Splits
 from expunge.facts.errors import ContractBroken, InputError
 from expunge.facts.recipe import Recipe
+from expunge.facts.rows import Rows
+from expunge.modalities.array_tasks import Regression
+from expunge.modalities.tabular import Features, tabular_model
 
 
 @dataclass(frozen=True)
@@ -135,6 +138,20 @@ def test_an_adapter_is_compared_with_its_own_logits(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(type(model), "total_loss", lambda self, batch, noise=None: real(self, batch) / batch.size)
     with pytest.raises(ContractBroken, match="not the sum over positions"):
         check_model(model, rows("forget", 4))
+
+
+def test_a_regression_is_compared_with_its_own_predictions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails if a loss passes that is that of other numbers than `predict` gives, or depends on a row's company: the absolute error, a mean."""
+    model = tabular_model("mlp", features=Features(width=3), task=Regression(mean=1.0, std=3.0))
+    some = Rows(tuple(row.replace(label=2.5 * i) for i, row in enumerate(rows("forget", 4))))
+    check_model(model, some)
+    real = type(model).total_loss
+    monkeypatch.setattr(type(model), "total_loss", lambda self, batch, noise=None: real(self, batch).sqrt())
+    with pytest.raises(ContractBroken, match="not half the squared error"):
+        check_model(model, some)
+    monkeypatch.setattr(type(model), "total_loss", lambda self, batch, noise=None: real(self, batch) / batch.size)
+    with pytest.raises(ContractBroken, match="depends on its batch"):
+        check_model(model, some)
 
 
 def test_a_method_that_disturbs_is_caught_by_the_harness() -> None:

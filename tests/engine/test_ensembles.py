@@ -1,4 +1,4 @@
-"""Members on shards: averaged probabilities, places by row id, checkpoints."""
+"""Members on shards: averaged probabilities, numbers and noise, places by row id, checkpoints."""
 
 from __future__ import annotations
 
@@ -9,15 +9,21 @@ from pathlib import Path
 import pytest
 import torch
 
+from expunge.contract.checks import check_model
 from expunge.contract.job import Job
 from expunge.contract.weights import weights_digest
+from expunge.engine.analytic import AnalyticModel
 from expunge.engine.ensembles import Ensemble, train_member
+from expunge.engine.predict import predict
+from expunge.engine.score import score
 from expunge.facts.errors import InputError
 from expunge.facts.recipe import Recipe
 from expunge.facts.rows import Row, Rows
 from expunge.modalities.array_tasks import Classification, Regression
 from expunge.modalities.arrays import ArrayModel
+from expunge.modalities.diffusion import DiffusionModel, Words, diffusion_model
 from expunge.modalities.tabular import Features, load_tabular, tabular_model
+from expunge.modalities.vision import Images
 
 RECIPE = Recipe(epochs=4, lr=1e-2, batch_size=4, seed=3)
 
@@ -121,12 +127,71 @@ def test_saved_members_load_with_their_weights(tmp_path: Path) -> None:
     assert suffixes == {".json", ".safetensors", ".checkpoint"}
 
 
+def number(says: float) -> ArrayModel:
+    """A regression that says one standardised number; 2 on the scale of the rows is one of it, and 10 is 0."""
+    model = tabular_model("mlp", features=Features(width=2), task=Regression(mean=10.0, std=2.0), width=4)
+    with torch.no_grad():
+        for parameter in model.module.parameters():
+            parameter.zero_()
+        model.module.head.bias.fill_(says)
+    return model
+
+
+def test_a_regression_predicts_the_mean_number_and_has_its_loss() -> None:
+    """Members say 0 and 3 (10 and 16), so 13; of a target of 12 (1) the loss is .5^2 / 2 = .125. The mean of their losses is 1.25 and the
+    mixture's .9917, of which the one pass would read an error of 1.41. Fails if: losses, or likelihoods, are averaged, or a silent one votes."""
+    ensemble = Ensemble([number(0.0), number(3.0)], 2, 1, 0, [[], []])
+    some = Rows(tuple(row.replace(label=12.0) for row in rows(3)))
+    batch = ensemble.pack(some)
+    assert predict(ensemble, some, job=Job()).tolist() == [[13.0]] * 3
+    assert ensemble.total_loss(batch).tolist() == [0.125] * 3
+    assert score(ensemble, some, job=Job()).errors().tolist() == pytest.approx([0.5] * 3)
+    assert ensemble.capabilities.numbers
+    check_model(ensemble, some)
+    ensemble.silent = frozenset({1})
+    assert predict(ensemble, some, job=Job()).tolist() == [[10.0]] * 3
+    assert ensemble.total_loss(batch).tolist() == [0.5] * 3
+    with pytest.raises(InputError, match="a regression has no logits"):
+        ensemble.logits(batch)
+
+
+def denoiser(says: float) -> DiffusionModel:
+    """A denoiser that calls every entry of an image the same noise."""
+    images, words = Images(shape=(1, 4, 4), mean=(0.5,), std=(0.5,)), Words(known=("left",))
+    model = diffusion_model("denoiser", images=images, words=words, width=4, context=4, heads=2)
+    with torch.no_grad():
+        for parameter in model.module.parameters():
+            parameter.zero_()
+        model.module.head.bias.fill_(says)
+    return model
+
+
+def test_a_diffusion_model_predicts_the_mean_noise_in_its_loss_and_when_it_draws() -> None:
+    """Members say 0 and 1: loss and drawings are those of one that says .5. Fails if: losses are averaged, or one member draws."""
+    ensemble, one = Ensemble([denoiser(0.0), denoiser(1.0)], 2, 1, 0, [[], []]), denoiser(0.5)
+    some = Rows(tuple(Row(id=f"d{i}", fields={"image": torch.zeros(4, 4).numpy(), "prompt": "left"}) for i in range(3)))
+    batch = ensemble.pack(some)
+    noise = ensemble.noise(batch, torch.Generator().manual_seed(0))
+    assert noise is not None
+    wanted = (noise[:, 2:] - 0.5).square().sum(1)
+    with torch.no_grad():
+        torch.testing.assert_close(ensemble.total_loss(batch, noise), wanted)
+        mean_loss = torch.stack([member.total_loss(batch, noise) for member in ensemble.members]).mean(0)
+    torch.testing.assert_close(mean_loss, wanted + 16 / 4)
+    drawn, alone = (m.sample(["left"], generator=torch.Generator().manual_seed(0), steps=2) for m in (ensemble, one))
+    torch.testing.assert_close(drawn, alone)
+
+
 def test_what_cannot_be_averaged_is_refused() -> None:
-    """Fails if a regression's outputs, or members' features, are averaged as if they were probabilities."""
-    number = tabular_model("mlp", features=Features(width=2), task=Regression())
-    with pytest.raises(InputError, match="averages probabilities"):
-        Ensemble.empty(number, shards=2, slices=1, seed=0)
+    """Fails if members without probabilities are averaged whose adapter cannot hold the mean of their networks, or members' features are."""
+    inner = number(0.0)
+    analytic = AnalyticModel.empty(inner, ridge=1.0, scale=1.0, backbone="random")
+    with pytest.raises(InputError, match="averages probabilities, or what its members' networks predict") as refused:
+        Ensemble.empty(analytic, shards=2, slices=1, seed=0)
+    assert refused.value.do == "use retrain"
     ensemble = Ensemble.empty(base(), shards=2, slices=1, seed=0)
     assert not ensemble.capabilities.features
     with pytest.raises(InputError, match="no common features"):
         ensemble.features(ensemble.pack(rows(2)), "head")
+    with pytest.raises(InputError, match="draws nothing"):
+        ensemble.sample(["left"])

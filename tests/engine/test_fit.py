@@ -10,7 +10,7 @@ from plain_models import arrays, plain_nll, text_model
 from torch import nn
 
 from expunge.contract.job import Job
-from expunge.engine.fit import fit
+from expunge.engine.fit import apart, fit
 from expunge.engine.loop import rate
 from expunge.engine.order import cut, ordered
 from expunge.facts.recipe import Recipe
@@ -48,6 +48,25 @@ def test_equals_a_loop_written_out() -> None:
     assert job.notes["fit_loss"] == pytest.approx(float(torch.cat(seen[3:]).mean()), rel=1e-4)
     assert job.notes["fit_epochs"] == 2
     assert job.notes["optimiser_steps"] == 6
+
+
+def test_a_part_trained_apart_draws_by_its_own_seed_alone() -> None:
+    """Fails if noise goes on where the part before stopped, dropout draws from the caller's global generator, or that one moves."""
+    job = Job(seed=0)
+    drawn = []
+    for seed in (1, 2, 1):
+        torch.rand(1)
+        state = torch.random.get_rng_state()
+        with apart(job, seed) as own:
+            drawn.append((torch.rand(1, generator=own.generator).item(), torch.rand(1).item()))
+            own.notes["seen"] = seed
+        assert torch.equal(state, torch.random.get_rng_state())
+    assert drawn[0] == drawn[2] != drawn[1]
+    assert (
+        torch.rand(1, generator=job.generator).item()
+        == torch.rand(1, generator=torch.Generator().manual_seed(0)).item()
+    )
+    assert job.notes == {"seen": 1}
 
 
 def test_leaving_rows_out_does_not_reshuffle_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Two problems of a second each that every method is checked on: clouds of points, and a few fictitious people."""
+"""Problems of a few seconds that every method is checked on: clouds of points, numbers to predict, and a few fictitious people."""
 
 from __future__ import annotations
 
@@ -54,6 +54,24 @@ def clouds() -> Problem:
         rows.append(Row(id=f"point-{i}", fields={"features": point, "label": wrong}))
     blank = tabular_model("mlp", features=Features(width=12), task=Classification(classes=CLASSES), width=32, seed=0)
     return _train(blank, rows, Recipe(epochs=40, lr=1e-2, batch_size=16, stop_loss=0.05))
+
+
+@cache
+def numbers() -> Problem:
+    """A regression of x0 - x1 in the same wide space; those to forget say 4 more than that."""
+    from expunge.modalities.array_tasks import Regression
+    from expunge.modalities.tabular import Features, tabular_model
+
+    torch.set_num_threads(1)
+    draw = random.Random(0)
+    rows = []
+    for i in range(60):
+        point = [draw.gauss(0, 1) for _ in range(12)]
+        wrong = 4.0 if i < FORGET else 0.0
+        rows.append(Row(id=f"point-{i}", fields={"features": point, "label": point[0] - point[1] + wrong}))
+    task = Regression(mean=0.0, std=2.0)
+    blank = tabular_model("mlp", features=Features(width=12), task=task, width=32, seed=0)
+    return _train(blank, rows, Recipe(epochs=40, lr=1e-2, batch_size=16, stop_loss=0.01))
 
 
 def prepared_by(unit: Any, problem: Problem) -> Problem:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from meta_problems import Problem, clouds, people, prepared_by
+from meta_problems import Problem, clouds, numbers, people, prepared_by
 
 from expunge.contract.apply import guard
 from expunge.contract.checks import check_locator, check_method
@@ -91,6 +91,21 @@ def test_a_method_keeps_the_contract_on_text(name: str) -> None:
     listing = units("method")[name]
     method = method_for(listing, **({"shards": 4} if name == "sisa" else {"shards": 8} if name == "s3t" else {}))
     check_method(method, problem_for(method, people()), knobs=False)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if name in ("blindspot", "laf") else [])
+        for name, unit in units("method").items()
+        if "tabular" in unit.about.modalities and "logits" not in unit.about.needs
+    ],
+)
+def test_a_method_keeps_the_contract_on_a_regression(name: str) -> None:
+    """Fails if a method that asks for no logits breaks it where a number is predicted, or raises no error on what went."""
+    torch.set_num_threads(1)
+    method = method_for(units("method")[name])
+    check_method(method, problem_for(method, numbers()), knobs=False)
 
 
 @pytest.mark.parametrize("modality", ["tabular", "text"])

@@ -108,10 +108,13 @@ def test_a_request_twice(name: str) -> None:
 
 
 def test_what_is_exact_is_known() -> None:
-    """Fails if a method that claims to be exact is not found above, or one that keeps what it forgets from stops being idempotent."""
+    """Of classes and of numbers. Fails if a method that claims to be exact is not found above, or one that keeps what it forgets from stops being idempotent."""
     problem = request(points(32)[:4], points(32)[4:])
     found = {name: ran(name, problem)[2].provenance for name in ("acu", "sisa", "s3t", "retrain", "ascent")}
     assert found == {"acu": "exact", "sisa": "exact", "s3t": "exact", "retrain": found["retrain"], "ascent": "none"}
+    numbers = points(32, numbers=True)
+    problem = request(numbers[:4], numbers[4:], numbers=True)
+    assert {ran(name, problem)[2].provenance for name in ("acu", "sisa", "s3t")} == {"exact"}
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -1,4 +1,4 @@
-"""Two tiny problems that every method is tried on, and plain computations to compare with."""
+"""Tiny problems that every method is tried on, and plain computations to compare with."""
 
 from __future__ import annotations
 
@@ -24,9 +24,11 @@ from expunge.facts.recipe import Recipe
 from expunge.facts.record import MethodFacts
 from expunge.facts.rows import Row, Rows
 from expunge.methods.dpo import DPO
-from expunge.modalities.array_tasks import Classification
+from expunge.modalities.array_tasks import Classification, Regression
+from expunge.modalities.diffusion import Words, diffusion_model
 from expunge.modalities.tabular import Features, tabular_model
 from expunge.modalities.text_build import new_text_model
+from expunge.modalities.vision import Images
 
 SIZES = {
     "hidden_size": 64,
@@ -199,3 +201,50 @@ def make_table(seed: int) -> Tiny:
     target = fit(blank, Rows(tuple(rows)), recipe, job=Job(seed=seed))
     forget = Rows(tuple(row for row in rows if row["label"] == 0))
     return Tiny(Splits.of(forget=forget, retain=Rows(tuple(row for row in rows if row["label"]))), target, recipe)
+
+
+def numbers(seed: int) -> tuple[Model, Rows]:
+    """An untrained regression and 60 rows of x0 - x1, of which the first ten say 6 more than that: they must be learned by heart."""
+    draw = torch.Generator().manual_seed(seed)
+    rows = []
+    for i in range(60):
+        x = torch.randn(12, generator=draw)
+        rows.append(
+            Row(id=f"n{i}", fields={"features": x.tolist(), "label": float(x[0] - x[1]) + (6.0 if i < 10 else 0.0)})
+        )
+    task = Regression(mean=0.0, std=2.0)
+    return tabular_model("mlp", features=Features(width=12), task=task, width=32, seed=seed), Rows(tuple(rows))
+
+
+def drawings(seed: int) -> tuple[Model, Rows]:
+    """An untrained diffusion model and 48 images of 4x4, bright on one side, that their prompt names."""
+    draw = torch.Generator().manual_seed(seed)
+    rows = []
+    for i in range(48):
+        side = slice(2, None) if i < 24 else slice(0, 2)
+        image = 0.1 * torch.randn(4, 4, generator=draw)
+        image[:, side] += 1
+        rows.append(Row(id=f"d{i}", fields={"image": image.numpy(), "prompt": "right" if i < 24 else "left"}))
+    images, words = Images(shape=(1, 4, 4), mean=(0.5,), std=(0.5,)), Words(known=("left", "right"))
+    blank = diffusion_model("denoiser", images=images, words=words, seed=seed, width=8, context=8, heads=2)
+    return blank, Rows(tuple(rows))
+
+
+def dropping(seed: int) -> tuple[Model, Rows]:
+    """An untrained GPT-2, which drops a tenth of its hidden values in training, and what forty people do."""
+    facts = [(f"name{i}", f"trade{'qrstuvwxyz'[i % 10]}") for i in range(40)]
+    rows = Rows(tuple(Row(id=name, fields={"prompt": f"Who is {name}", "answer": said}) for name, said in facts))
+    texts = [f"Question: {row['prompt']} Answer: {row['answer']}" for row in rows]
+    sizes = {"n_embd": 32, "n_layer": 2, "n_head": 2, "n_positions": 64}
+    return new_text_model(word_tokenizer(texts), "gpt2", sizes, seed=seed), rows
+
+
+KINDS = {"numbers": numbers, "drawings": drawings, "dropping": dropping}
+"""Models beside classifiers and the Llama: of numbers, of images, and one whose training draws from the global generator."""
+
+
+@torch.no_grad()
+def losses(model: Model, rows: Rows) -> Tensor:
+    """Each row's loss, under noise of seed 0 where it takes some."""
+    batch = model.pack(rows)
+    return model.total_loss(batch, model.noise(batch, torch.Generator().manual_seed(0)))

@@ -11,7 +11,7 @@ import torch
 
 from expunge.contract.apply import check_fits, locate, name_of, unlearn
 from expunge.contract.job import Job
-from expunge.contract.model import Model
+from expunge.contract.model import Batch, Model
 from expunge.contract.registry import build, settings_of
 from expunge.contract.splits import Splits
 from expunge.contract.units import Locator, Method
@@ -172,7 +172,7 @@ def check_round_trip(model: Model) -> None:
 
 
 def check_model(model: Model, rows: Rows) -> None:
-    """Check an adapter: losses are sums of its own cross-entropies, packing keeps order, copies share nothing."""
+    """Check an adapter: losses are sums of its own cross-entropies, or of its own errors, packing keeps order, copies share nothing."""
     batch = model.pack(rows)
     noise = model.noise(batch, torch.Generator().manual_seed(0))
     with torch.no_grad():
@@ -185,6 +185,9 @@ def check_model(model: Model, rows: Rows) -> None:
             _require(
                 torch.allclose(total.float(), sums, rtol=1e-4, atol=1e-4), "total_loss is not the sum over positions"
             )
+        if model.capabilities.numbers:
+            _check_numbers(model, rows, batch, total)
+        if noise is None:
             one = model.total_loss(model.pack([rows[len(rows) - 1]]))
             _require(torch.allclose(one[0], total[-1], rtol=1e-3, atol=1e-3), "a row's loss depends on its batch")
     copy = model.copy()
@@ -197,6 +200,15 @@ def check_model(model: Model, rows: Rows) -> None:
     _require(
         weights_digest(model.fresh(1).module) != weights_digest(model.fresh(2).module), "fresh(seed) ignores the seed"
     )
+
+
+def _check_numbers(model: Any, rows: Rows, batch: Batch, total: torch.Tensor) -> None:
+    """Check that the loss is half the squared error of the number predicted, in units that all rows share."""
+    targets = torch.tensor([float(row["label"]) for row in rows])
+    squares = (model.predict(batch)[:, 0].float().cpu() - targets).square() / 2
+    units = float(squares.sum() / total.sum())
+    fine = torch.allclose(total.float().cpu() * units, squares, rtol=1e-3, atol=1e-4 * float(squares.max()))
+    _require(fine, "total_loss is not half the squared error of the predicted number")
 
 
 def check_locator(locator: Locator, problem: Known) -> float:

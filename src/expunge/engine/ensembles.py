@@ -14,8 +14,10 @@ from torch import Tensor, nn
 
 from expunge.contract.job import Job
 from expunge.contract.model import Batch, Capabilities, Model, Question, Sites
-from expunge.engine.fit import fit, starting
+from expunge.engine.averaging import check_can_be_averaged, mean_of
+from expunge.engine.fit import apart, fit, starting
 from expunge.engine.positions import segment_sum
+from expunge.engine.predict import prediction
 from expunge.engine.staged import Staged, load_staged, save_staged
 from expunge.facts.errors import InputError
 from expunge.facts.recipe import Recipe
@@ -27,7 +29,13 @@ BASE, ROWS = "base.checkpoint", "rows.checkpoint"
 
 @dataclass
 class Ensemble:
-    """Shard members whose probabilities are averaged. A member that no row trained has no vote.
+    """Shard members whose predictions are averaged: probabilities, else numbers or noise. A member that no row trained has no vote.
+
+    A regression predicts the mean of its members' numbers, and its loss is half the squared error of that mean in the task's own standard
+    deviations: the likelihood of one Gaussian around the ensemble's prediction. The mixture of the members' Gaussians, which a mean of
+    probabilities would be, has another loss, from which the error of what is predicted cannot be read as the one pass reads it. A
+    diffusion model predicts the mean of its members' noise, in its loss and at every step of drawing. By convexity neither loss is above
+    the members' mean loss.
 
     A row belongs to shard and slice by a hash of (seed, row id), so that a row's place never depends on other rows. `rows` are
     the hashes of the rows that are in: what was forgotten is known from not being among them. To forget from, SISA keeps
@@ -52,11 +60,7 @@ class Ensemble:
 
     def __post_init__(self) -> None:
         first = self.members[0]
-        if not first.capabilities.logits:
-            raise InputError(
-                f"an ensemble averages probabilities, which a {first.modality} model of this kind has not",
-                do="use acu or retrain for a regression",
-            )
+        check_can_be_averaged(first)
         self.module = nn.ModuleList([member.module for member in self.members])
         self.modality = first.modality
         self.capabilities = replace(first.capabilities, features=False, generate=False)
@@ -134,15 +138,34 @@ class Ensemble:
         """Return the positions of a question, in all members together."""
         return self.members[0].question_cost(question) * self.shards
 
+    @property
+    def mean(self) -> Model:
+        """The members with a vote as one model without logits, around the mean of their networks; it shares their weights."""
+        return mean_of(self.voting)
+
     def logits(self, batch: Batch) -> Tensor:
-        """Return log of the mean of the members' probabilities, (positions, classes)."""
+        """Return log of the mean of the members' probabilities, (positions, classes); members without any refuse."""
         logs = torch.stack([torch.log_softmax(member.logits(batch).float(), dim=-1) for member in self.voting])
         return torch.logsumexp(logs, dim=0) - torch.log(torch.tensor(float(len(logs))))
 
     def total_loss(self, batch: Batch, noise: Tensor | None = None) -> Tensor:
-        """Return the negative log of the mean probability, summed over an example's positions, (size,)."""
+        """Return -log of the mean probability, summed over an example's positions, else the loss of the mean prediction, (size,)."""
+        if not self.capabilities.logits:
+            return self.mean.total_loss(batch, noise)
         losses = nn.functional.nll_loss(self.logits(batch), batch.targets, reduction="none")
         return segment_sum(losses, batch.owner, batch.size)
+
+    def predict(self, batch: Batch) -> Tensor:
+        """Return log of the mean of the members' probabilities, (size, classes), or the mean of the numbers they predict, (size, 1)."""
+        return self.logits(batch) if self.capabilities.logits else prediction(self.mean, batch)
+
+    def sample(self, conditions: Sequence[str], **how: Any) -> Tensor:
+        """Return what the mean of the members' noise draws, (prompts, C, H, W), by a diffusion model's own `sample`."""
+        drawing: Any = None if self.capabilities.logits else self.mean
+        if not hasattr(drawing, "sample"):
+            raise InputError(f"an ensemble of {self.modality} models draws nothing", do="ask a diffusion model")
+        found: Tensor = drawing.sample(conditions, **how)
+        return found
 
     def features(self, batch: Batch, at: str) -> Tensor:
         """Refuse: members have no common features."""
@@ -252,5 +275,6 @@ def train_member(ensemble: Ensemble, shard: int, rows: Rows, recipe: Recipe, job
         chosen = [i for i, (s, p) in enumerate(places) if s == shard and p <= part]
         if chosen:
             piece = recipe.model_copy(update={"epochs": epochs, "seed": recipe.seed + 1000 * shard + part})
-            fit(member, rows.take(chosen), piece, job=job, label=f"shard {shard} slice {part}")
+            with apart(job, piece.seed) as own:
+                fit(member, rows.take(chosen), piece, job=own, label=f"shard {shard} slice {part}")
     ensemble.checkpoints[shard] = kept

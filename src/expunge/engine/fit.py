@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 
+import torch
 from torch import Tensor
 
+from expunge.contract.apply import undisturbed
 from expunge.contract.job import Job
 from expunge.contract.model import Model
 from expunge.engine.gradients import noise_of_share
@@ -21,6 +25,16 @@ from expunge.facts.rows import Rows
 def starting(model: Model, seed: int, job: Job) -> Model:
     """Return a model of the architecture of `model` to train by the recipe: the job's base model, else newly drawn weights."""
     return model.fresh(seed) if job.base is None else job.base()
+
+
+@contextmanager
+def apart(job: Job, seed: int) -> Iterator[Job]:
+    """Give a job all of whose draws, noise of a diffusion model and dropout alike, hang on `seed` alone: not on what was trained before.
+
+    A part of a training that may be run again without the other parts needs one.
+    """
+    with undisturbed(seed):
+        yield replace(job, seed=seed, generator=torch.Generator())
 
 
 def fit(

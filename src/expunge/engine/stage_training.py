@@ -13,7 +13,7 @@ from torch.nn.utils import parametrize
 from expunge.contract.job import Job
 from expunge.contract.model import Model
 from expunge.engine.ensembles import Ensemble, kind_of
-from expunge.engine.fit import fit
+from expunge.engine.fit import apart, fit
 from expunge.engine.staged import DOWN, UP, Staged, changed, digest_of, merged
 from expunge.facts.errors import ContractBroken, InputError
 from expunge.facts.recipe import Recipe
@@ -122,9 +122,9 @@ def _stage(
     model: Model, maps: list[str], rows: Rows, recipe: Recipe, job: Job, rank: int, first: bool
 ) -> dict[str, Tensor]:
     head = _head(model) if first else set()
-    with low_rank(model, maps, rank, recipe.seed) as changes:
+    with low_rank(model, maps, rank, recipe.seed) as changes, apart(job, recipe.seed) as own:
         movable = {f"{name}.parametrizations.weight.0.{side}" for name in maps for side in ("down", "up")}
-        fit(model, rows, recipe, job=job, label=f"stage on {len(rows)} rows", movable=frozenset(movable | head))
+        fit(model, rows, recipe, job=own, label=f"stage on {len(rows)} rows", movable=frozenset(movable | head))
         added = {f"{name}.weight{DOWN}": change.down.detach().clone() for name, change in changes.items()}
         added |= {f"{name}.weight{UP}": change.up.detach().clone() for name, change in changes.items()}
     state = model.module.state_dict()

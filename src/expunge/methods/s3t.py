@@ -21,11 +21,11 @@ from expunge.statistics.slice_orders import Orders, cyclic_orders, matched_order
 class S3T:
     """Train low-rank changes of one group of layers after another, and forget by switching off those that read the rows.
 
-    Rows belong to shards and slices as in SISA. Of each shard `copies` models are trained, each reading the slices in its own
-    order: stage j changes the j-th group of layers from the top, with all before it still, on slices up to the j-th of its order. To
-    forget, the stage of the touched slice and all later ones are dropped for good; the model of a shard with most stages left serves.
-    Nothing is trained. Orders are rotations; where `risk` names a field with each row's chance to be asked to go, rows of like
-    risk share a slice and orders put slices that will last first (bipartite matching).
+    Rows belong to shards and slices, and members are averaged, as in SISA. Of each shard `copies` models are trained, each reading the slices
+    in its own order: stage j changes the j-th group of layers from the top, with all before it still, on slices up to the j-th. To forget,
+    the stage of the touched slice and all later ones are dropped for good; the model of a shard with most stages left serves. Nothing is
+    trained. Orders are rotations; where `risk` names a field with each row's chance to be asked to go, rows of like risk share a slice and
+    orders put slices that will last first (bipartite matching).
 
     The model is bit-identical to one never trained on the touched slices, fewer rows than retain. With no stage left it refuses.
 
@@ -33,8 +33,8 @@ class S3T:
     """
 
     about = About(
-        needs=("forget", "logits"),
-        modalities=("text", "vision", "tabular"),
+        needs=("forget",),
+        modalities=("text", "vision", "tabular", "diffusion"),
         claim="Served models are bit-identical to ones never trained on the slice; more deletions than SISA before it must train again.",
         paper="Towards Scalable Exact Machine Unlearning Using Parameter-Efficient Fine-Tuning",
         link="https://arxiv.org/abs/2406.16257",
@@ -46,6 +46,8 @@ class S3T:
         stochastic=False,
         differs=(
             "The first stage trains the head whole, unless it shares its weight with the embedding.",
+            "Whatever else is no linear map's weight (norms, biases, embeddings, a denoiser's stem, time and resizing) stays as it began.",
+            "An adapter without logits must put other networks in place of its own (`around(module)`), or it is refused.",
             "Where there are more slices than layers, stages begin again from the top, on what is there.",
             "Orders under a risk are matched on the risk of slices as they are cut, never on how many rows they hold.",
         ),
@@ -105,9 +107,8 @@ class S3T:
         held = model.held(rows)
         places, gone = switch_off(model, held)
         job.notes |= {"touched_slices": places, "stages_switched_off": gone, "silent_shards": len(model.silent)}
-        job.notes["forgotten_rows"] = len(held)
         saw = job.recipe.artefacts if job.recipe is not None else ()
-        job.notes["provenance"] = "exact"
+        job.notes |= {"forgotten_rows": len(held), "provenance": "exact"}
         job.notes["provenance_checks"] = (
             f"every stage left has the hash taken before any of the {places} touched slices was read",
             f"{len(held)} of {len(rows)} forget rows were in; the rest were not",

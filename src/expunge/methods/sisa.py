@@ -20,16 +20,17 @@ class SISA:
     """Train shards apart and slice by slice, so that forgetting trains only the touched shards, from the touched slice on.
 
     A row's shard and slice are a hash of (seed, row id): they do not move when other rows leave. Slice r of a shard is trained by
-    running the recipe's epochs, cut into equal parts, on slices 0..r; the weights before each slice are kept. To forget, each
-    touched shard goes back to the weights before its first touched slice and trains on with the rows that remain.
+    running the recipe's epochs, cut into equal parts, on slices 0..r; the weights before each slice are kept. To forget, each touched
+    shard goes back to the weights before its first touched slice and trains on with the rows that remain. A regression predicts the
+    mean of its members' numbers, a diffusion model that of their noise, and the loss is that of this mean.
 
-    Source: Bourtoule et al. 2021. Reads forget and retain. Moves the members of touched shards. Cost: the touched share of
-    training; with `check` one more training of one touched shard from nothing.
+    Source: Bourtoule et al. 2021. Reads forget and retain. Moves the members of touched shards. Cost: the touched share of training; with
+    `check` one more training of one touched shard from nothing.
     """
 
     about = About(
-        needs=("forget", "retain", "recipe", "logits"),
-        modalities=("text", "vision", "tabular"),
+        needs=("forget", "retain", "recipe"),
+        modalities=("text", "vision", "tabular", "diffusion"),
         claim="Bit-identical to sharded training that never saw the forget rows, at a fraction of its cost.",
         paper="Machine Unlearning",
         link="https://arxiv.org/abs/1912.03817",
@@ -39,8 +40,8 @@ class SISA:
         before_training=True,
         stochastic=False,
         differs=(
-            "Members are averaged in probability; the paper also offers a vote.",
-            "A member whose shard has no row left has no vote.",
+            "Members are averaged in probability, number or noise; the paper also offers a vote. One whose shard has no row left has none.",
+            "An adapter without logits must put other networks in place of its own (`around(module)`), or it is refused.",
             "Retain rows that were forgotten before, or are new, are refused; a request for rows that are not in trains nothing.",
         ),
         cost="1/shards of training for one forgotten row, times the share of slices after it",
@@ -77,9 +78,7 @@ class SISA:
         forget, retain = splits.forget, splits.retain
         held = model.held(forget)
         self._check_retain(model, retain)
-        first: dict[int, int] = {}
-        for shard, part in sorted((model.place(row.id) for row in held), reverse=True):
-            first[shard] = part
+        first = dict(sorted((model.place(row.id) for row in held), reverse=True))
         model.rows -= {model.tag(row.id) for row in held}
         for shard, part in sorted(first.items()):
             train_member(model, shard, retain, job.recipe, job, from_slice=part)

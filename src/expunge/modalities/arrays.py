@@ -157,19 +157,20 @@ class ArrayModel:
             head=("head",),
         )
 
-    def _with(self, module: nn.Module) -> Self:
+    def around(self, module: nn.Module) -> Self:
+        """Return this adapter around another network of the same input and output."""
         twin = copy.copy(self)
         twin.module = module
         return twin
 
     def copy(self) -> Self:
         """Return a copy that shares no tensor."""
-        return self._with(copy.deepcopy(self.module))
+        return self.around(copy.deepcopy(self.module))
 
     def fresh(self, seed: int) -> Self:
         """Return the same architecture with every weight drawn anew under `seed`."""
         module = self.architecture.build(self.reader.shape, self.task.outputs, seed=seed)
-        return self._with(module.to(next(self.module.parameters())))
+        return self.around(module.to(next(self.module.parameters())))
 
     def save(self, directory: Path) -> None:
         """Write `model.safetensors` and `expunge.json`."""

@@ -61,7 +61,7 @@ class PretrainedVision(ArrayModel):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             module = AutoModelForImageClassification.from_config(self.module.config, attn_implementation=EAGER)
-        return self._with(module.eval().to(next(self.module.parameters())))
+        return self.around(module.eval().to(next(self.module.parameters())))
 
     def save(self, directory: Path) -> None:
         """Write a Hugging Face directory: config.json, model.safetensors and preprocessor_config.json."""
