@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from plain_models import text_model
 
 from expunge.contract.checks import check_model
 from expunge.contract.job import Job
@@ -193,5 +194,7 @@ def test_what_cannot_be_averaged_is_refused() -> None:
     assert not ensemble.capabilities.features
     with pytest.raises(InputError, match="no common features"):
         ensemble.features(ensemble.pack(rows(2)), "head")
-    with pytest.raises(InputError, match="draws nothing"):
-        ensemble.sample(["left"])
+    text = text_model("llama")[0]
+    for silent in (ensemble, Ensemble([text, text.copy()], 2, 1, 0, [[], []])):
+        with pytest.raises(InputError, match="draws nothing"):
+            silent.sample(["left"])

@@ -225,7 +225,7 @@ def test_numbers_known_by_heart_are_forgotten() -> None:
     """As SISA's test of this name; the ten rows share slice 1 by their risk. Said too much, before and after: 3.43 and -.06; 2.74 and .11; 2.65
     and -.03 (seeds 0, 1, 2; after half as many epochs seed 1 says 1.71 too much before, by heart to fewer).
 
-    Fails if: the stages that read them stay on, or what is served is not the mean of the shards' models.
+    Fails if: the stages that read them stay on.
     """
     method, recipe = S3T(shards=2, slices=2, copies=1, risk="risk"), Recipe(epochs=60, lr=1e-2, batch_size=16)
     for seed in (0, 1, 2):

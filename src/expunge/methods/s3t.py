@@ -21,11 +21,11 @@ from expunge.statistics.slice_orders import Orders, cyclic_orders, matched_order
 class S3T:
     """Train low-rank changes of one group of layers after another, and forget by switching off those that read the rows.
 
-    Rows belong to shards and slices, and members are averaged, as in SISA. Of each shard `copies` models are trained, each reading the slices
-    in its own order: stage j changes the j-th group of layers from the top, with all before it still, on slices up to the j-th. To forget,
-    the stage of the touched slice and all later ones are dropped for good; the model of a shard with most stages left serves. Nothing is
-    trained. Orders are rotations; where `risk` names a field with each row's chance to be asked to go, rows of like risk share a slice and
-    orders put slices that will last first (bipartite matching).
+    Rows belong to shards and slices, and members are averaged, as in SISA. Of each shard `copies` models are trained, each reading the
+    slices in its own order: stage j changes the j-th group of layers from the top, with all before it still, on slices up to the j-th. To
+    forget, the stage of the touched slice and all later ones are dropped for good; the model of a shard with most stages left serves.
+    Nothing is trained. Orders are rotations; where `risk` names a field with each row's chance to be asked to go, rows of like risk share a
+    slice and orders put slices that will last first (bipartite matching).
 
     The model is bit-identical to one never trained on the touched slices, fewer rows than retain. With no stage left it refuses.
 
