@@ -8,8 +8,10 @@ import pytest
 import torch
 from tiny_problems import KINDS, Tiny, drawings, known, losses, numbers
 
+from expunge.benchmarks.california import CaliforniaBenchmark
 from expunge.contract.apply import unlearn
 from expunge.contract.job import Job
+from expunge.contract.registry import find
 from expunge.contract.splits import Splits
 from expunge.contract.weights import weights_digest
 from expunge.engine import ensembles
@@ -19,6 +21,8 @@ from expunge.facts.errors import ContractBroken, InputError
 from expunge.facts.recipe import Recipe
 from expunge.facts.rows import Rows
 from expunge.methods.sisa import SISA
+from expunge.modalities.array_tasks import Regression
+from expunge.modalities.tabular import Features, tabular_model
 from expunge.pipeline.loading import load_model
 from expunge.testbeds.diffusion import SIDES, agreement, sides_judge
 
@@ -202,7 +206,22 @@ def test_any_adapter_is_forgotten_bit_for_bit(kind: str, tmp_path: Path, monkeyp
 
     Fails if: a slice's noise or dropout goes on where the one before it stopped, so that a shard trained again draws other numbers.
     """
-    blank, rows = KINDS[kind](0)
+    forgotten_bit_for_bit(*KINDS[kind](0), tmp_path, monkeypatch)
+
+
+def test_house_values_are_forgotten_bit_for_bit(
+    shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows and kind of model of the California benchmark, in small. Fails as the test before, where targets are in dollars."""
+    protocol = CaliforniaBenchmark(train_rows=200, width=32, depth=2).run(shared_data / "california_housing")
+    found = find("source", "california").create(protocol.settings["source"]).run()
+    rows = Rows((*found["forget"], *found["retain"]))
+    task, width = Regression(mean=2e5, std=1e5), len(rows[0]["features"])
+    blank = tabular_model("mlp", features=Features(width=width), task=task, width=32, depth=2)
+    forgotten_bit_for_bit(blank, rows, tmp_path, monkeypatch)
+
+
+def forgotten_bit_for_bit(blank: Any, rows: Rows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gone, left = rows[:5], rows[5:]
     target = METHOD.prepare(blank, rows, RECIPE, Job(recipe=RECIPE))
     target.save(tmp_path / "target")
