@@ -104,8 +104,8 @@ def test_claim_nearer_to_retraining_than_finetuning_and_ascent() -> None:
 
     Measured: forget error within 0.11 of retraining's on each seed (do nothing 2.4 to 3.3 below it, fine-tuning 1.2 to 1.7, fine-tuning
     for as many steps 0.8 to 1.2), member AUC within 0.03 (do nothing 0.36 to 0.45 above). The distance of predictions on forget rows
-    (W1) is the smallest in the mean of the seeds (0.49, retrained among one another 0.57, fine-tuning 0.68 and 0.66, do nothing 1.03,
-    ascent 3.9) and not on each: on one seed fine-tuning's was smaller. Retain error rises from 0.13 to 0.24, below the retrained models' 0.33. Fails if: the outputs
+    (W1) is 0.52 in the mean of the seeds, retrained among one another 0.57, do nothing 1.03, ascent 3.9; against fine-tuning (0.68 and 0.66) three
+    seeds decide nothing (ten below). Retain error rises from 0.13 to 0.24, below the retrained models' 0.33. Fails if: the outputs
     follow an untrained model, or forget rows keep their targets.
     """
     found: dict[str, list[Read]] = {}
@@ -138,10 +138,38 @@ def test_claim_nearer_to_retraining_than_finetuning_and_ascent() -> None:
         assert away("blindspot", "auc").mean() < away(other, "auc").mean(), other
     assert (away("nothing", "auc") > 0.25).all()
     assert (away("blindspot", "auc") < 0.1).all()
-    for other, slack in (("nothing", 0.0), ("ascent", 0.0), ("finetune", 0.1), ("longer", 0.1)):
-        assert of("blindspot", "distance").mean() < of(other, "distance").mean() + slack, other
+    for other in ("nothing", "ascent"):
+        assert (of("blindspot", "distance") < of(other, "distance")).all(), other
     assert (of("blindspot", "retain") < retrained("retain") + 0.15).all()
     assert (of("blindspot", "test") < retrained("test") + 0.5).all()
+
+
+@pytest.mark.slow
+def test_claim_of_a_nearer_distribution_than_fine_tunings_is_not_shown_on_ten_seeds() -> None:
+    """P014, paired over seeds 1 to 10: W1 of another method's forget predictions to the retrained models' less Blindspot's, its mean and 95% t-interval.
+
+    Measured: do nothing .44 (.28 to .59). Fine-tuning .100 (-.0004 to .201), nearer than Blindspot on 4 of 10 seeds; fine-tuning for as many steps .078 (-.010 to .165), on 5
+    of 10. The claim asks for an interval above 0, fixed before the run: it is not shown against fine-tuning, and the sign test (9 of 10) is far from it. Fails if: the outputs follow an
+    untrained model, or Blindspot is worse in the mean; or if it wins 9 of 10 seeds: then `differs` is wrong.
+    """
+    found = []
+    for seed in range(1, 11):
+        problem = planted(seed)
+        models = {
+            "nothing": problem.target,
+            "blindspot": after(problem, Blindspot, seed=seed),
+            "finetune": after(problem, Finetune, seed=seed),
+            "longer": after(problem, Finetune, {"epochs": 34}, seed=seed),
+        }
+        found.append({name: read(problem, model).distance for name, model in models.items()})
+    nearer = {other: np.array([one[other] - one["blindspot"] for one in found]) for other in found[0]}
+    half = {other: 2.262 * each.std(ddof=1) / 10**0.5 for other, each in nearer.items()}
+    print({other: (float(each.mean()), float(half[other])) for other, each in nearer.items()})
+    assert nearer["nothing"].mean() - half["nothing"] > 0
+    for other in ("finetune", "longer"):
+        assert nearer[other].mean() > 0
+        assert nearer[other].mean() - half[other] < 0.03
+        assert 4 <= (nearer[other] > 0).sum() < 9
 
 
 def test_gaussian_targets_miss_the_distribution_that_retraining_has() -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from poisoned_class import after, measured, poisoned
+from poisoned_class import after, measured, poisoned, share
 from tiny_problems import Tiny
 
 from expunge.contract.apply import unlearn
@@ -12,7 +12,7 @@ from expunge.contract.job import Job
 from expunge.contract.splits import Splits
 from expunge.contract.weights import weights_digest
 from expunge.engine.descend import Descent, one_pass
-from expunge.engine.triggers import Trigger
+from expunge.engine.triggers import Trigger, exposed
 from expunge.facts.rows import Rows
 from expunge.methods import ebyd
 from expunge.methods.ebyd import EBYD
@@ -101,8 +101,40 @@ def test_claim_on_the_other_seeds(seed: int) -> None:
 def test_claim_that_exposure_leaves_the_class_of_the_backdoor_does_not_hold_on_a_small_mlp() -> None:
     """The paper's own way to find the class: 0 on seeds 900 and 2, and 1, 3, 8, 8 on 901, 902, 0 and 1, where what is then removed is no
     backdoor. Inversion finds 0 on all of them.
+
+    Clean accuracy lost, by inversion (which exposes nothing) and by exposure, seeds 0 to 2: .8 and 1.5, .6 and 3.2, .2 and .2 points: removal guided by the exposed
+    model costs no less, and leaves success at 100, 100 and 0%. Fails if: both ways are one, or exposure finds the class on all three.
     """
-    found = [after(EBYD(detect="exposure"), poisoned(seed)) for seed in (0, 1)]
-    wrong = [share for share, notes in found if notes["backdoor_class"] != 0]
+    wrong = []
+    for seed in (0, 1, 2):
+        of = poisoned(seed)
+        clean = measured(of.target, of)["clean"]
+        (plain, notes), (found, seen) = (after(EBYD(detect=detect), of) for detect in ("inversion", "exposure"))
+        print(seed, clean, plain, found, seen["backdoor_class"])
+        assert notes["backdoor_class"] == 0
+        assert plain["success"] < 8
+        assert clean - found["clean"] > clean - plain["clean"] - 0.5
+        if seen["backdoor_class"] != 0:
+            wrong.append(found["success"])
     assert wrong
-    assert all(share["success"] > 70 for share in wrong)
+    assert min(wrong) > 70
+
+
+@pytest.mark.slow
+def test_claim_that_an_exposed_model_keeps_its_backdoor_does_not_hold_on_each_seed() -> None:
+    """Ascent on 100 of the retain rows until accuracy on them is .2, seeds 0 to 2: clean accuracy 98.0, 97.6, 97.4 to 18.7, 17.8, 14.8%, attack success
+    99.8, 98.8, 97.3 to 0, 45.7 and 100% (on seeds 100 to 102 45, 94 and 65). The class that is answered most is 8, 8 and 0, the backdoor's. So clean accuracy
+    falls near chance as the paper has it, and success stays high by luck. Fails if: ascent goes on past the collapse, or success stays on all three.
+    """
+    success = []
+    for seed in (0, 1, 2):
+        of = poisoned(seed)
+        rows = of.splits(0.1).rows["retain"]
+        drawn = rows.take(torch.randperm(len(rows), generator=Job(seed=seed).generator)[:100].tolist())
+        copy = exposed(of.target, drawn, accuracy=0.2, lr=1e-3, steps=60, job=Job(seed=seed))
+        found = measured(copy, of)
+        print(seed, found)
+        assert found["clean"] < 35
+        assert share(of.target, drawn) > 95 > 25 > share(copy, drawn)
+        success.append(found["success"])
+    assert min(success) < 60 < 90 < max(success)

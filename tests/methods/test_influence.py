@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from passes import Passes, counted
 from tiny_problems import Tiny
 from torch import Tensor, nn
 
@@ -200,8 +201,8 @@ def accuracies(model: Any, splits: Splits) -> np.ndarray:
     return 100 * np.array(found)
 
 
-def class_run(seed: int) -> dict[str, float]:
-    """Forget the threes of the digits: mean gap to retrained over forget, retain and test accuracy."""
+def class_run(seed: int) -> tuple[dict[str, float], dict[str, Passes], tuple[int, int]]:
+    """Forget the threes of the digits: mean gap to retrained over forget, retain and test accuracy; passes, rows to forget and retain."""
     found = Digits(forget="class=3", seed=seed).run()
     splits = Splits.of(**{name: found[name] for name in ("forget", "retain", "holdout", "test")})
     everything = Rows((*splits.rows["forget"], *splits.rows["retain"]))
@@ -218,20 +219,38 @@ def class_run(seed: int) -> dict[str, float]:
     def gap(model: Any) -> float:
         return float(np.abs(accuracies(model, splits) - wanted).mean())
 
-    gaps = {"nothing": gap(target), "floor": gap(again[1])}
-    for solver, damping, alpha in (("cg", 0.1, 10.0), ("ekfac", 0.1, 10.0)):
-        model, _ = unlearn(Influence(solver=solver, damping=damping, alpha=alpha, iterations=40), target, splits)
-        gaps[solver] = gap(model)
-    return gaps
+    gaps, passes = {"nothing": gap(target), "floor": gap(again[1])}, {}
+    for name, solver, iterations in (
+        ("cg", "cg", 40),
+        ("cg stopped", "cg", 2),
+        ("lissa", "lissa", 40),
+        ("ekfac", "ekfac", 1),
+    ):
+        with counted(target) as passes[name]:
+            model, facts = unlearn(
+                Influence(solver=solver, damping=0.1, alpha=10.0, iterations=iterations), target, splits
+            )
+        gaps[name] = gap(model)
+        if name == "cg":
+            assert facts.notes["cg_iterations"] < 40
+    return gaps, passes, (len(splits.rows["forget"]), len(splits.rows["retain"]))
 
 
 def test_claim_one_step_forgets_a_class() -> None:
     """Digits, seeds 0-2; damping .1 and alpha 10 set on seed 900 (with CG). Mean gap to retrained in points: do nothing 33 to 34, a second
-    retrained .05 to .5, CG .8 to .9, EK-FAC .6 to 3.1.
+    retrained .05 to .5, CG .8 to .9, EK-FAC .6 to 3.1, LiSSA of 40 steps .1 to 2.5.
 
-    Fails if: the step is turned over, or the curvature does not spare the retain rows.
+    Rows forward and backward: EK-FAC passes twice over the retain rows, CG once forward and twice backward an iteration, of which it takes 28 to 31:
+    20 to 23 times as many rows; LiSSA 20 times. Stopped after 2 iterations CG needs 1.5 times EK-FAC's and comes as near (gap .5, 2.8, 1.4): for one step the
+    paper's saving is that of not solving to the end. For many queries it is another (engine/test_influence.py).
+
+    Fails if: the step is turned over, the curvature does not spare the retain rows, or a solver passes more often than it says.
     """
-    for gaps in map(class_run, (0, 1, 2)):
+    for gaps, passes, (forget, retain) in map(class_run, (0, 1, 2)):
         assert gaps["nothing"] > 25
         assert gaps["cg"] < 3
         assert gaps["ekfac"] < 8
+        assert gaps["cg stopped"] < 8
+        assert passes["ekfac"] == Passes(forget + 2 * retain, forget + 2 * retain)
+        assert passes["cg stopped"] == Passes(forget + 2 * retain, forget + 4 * retain)
+        assert min(passes["cg"].both, passes["lissa"].both) > 15 * passes["ekfac"].both

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from anchored import BACKDOOR_SEEDS, RETRAINED, backdoor_of
 
 from expunge.contract.evidence import Evidence
 from expunge.facts.rows import Row, Rows
@@ -43,3 +44,17 @@ def test_without_predictions_there_is_no_number() -> None:
     found = BackdoorSuccess().run(bare)["test_triggered"]
     assert found.value is None
     assert found.unscored is not None
+
+
+def test_claim_near_1_for_a_backdoored_model_and_near_0_without_manipulated_rows() -> None:
+    """Digits with a patch on 60 of 1,257 rows, three seeds, on triggered test rows of other classes. Fails if clean rows or the true label are read.
+
+    Measured: target .967 to .994, models trained without any manipulated row 0 to .002, one retrained without a tenth of them .981 to .996. An untrained model has 0 to .008
+    here and .55 on a seed of the search (101): it answers one class or two, and is no anchor.
+    """
+    for found in map(backdoor_of, BACKDOOR_SEEDS):
+        for split in ("test_triggered", "forget"):
+            success = {name: BackdoorSuccess().run(one)[split].value for name, one in found.items()}
+            assert min(success["target"] or 0, success["tenth"] or 0) > 0.9
+            assert max(success[name] or 0 for name in RETRAINED) < 0.05
+        assert "test" not in BackdoorSuccess().run(found["target"])

@@ -36,6 +36,8 @@ class OneShotPruning:
             "Prunes the trained target, and only the method trains it then; the paper trains a pruned model on all rows first.",
             "Linear maps are pruned too; the public code prunes convolutions only.",
             "Holds for a class of digits at low learning rates; for random rows with wrong labels the gap grows (1.9 to 3.0 points).",
+            "A backdoor whose rows are all known: success after fine-tuning at lr 1e-3 76 to 87% dense, 30 to 46% pruned by 95%; at 5e-3 4 "
+            "to 5% dense, 12 to 21% pruned.",
         ),
         cost="1 look at the weights",
     )

@@ -46,6 +46,8 @@ class Blindspot:
             "Many passes over forget rows, and of the blind model over retain rows, where the paper makes one and two: there are few rows.",
             "Retain error was not unchanged where rows were learned by heart: on California house values it rose from 2,800 to 13,100 "
             "dollars (retrained 2,800) with test error at 42,000 (retrained 45,000).",
+            "On a planted regression its distribution on forget rows was not shown to come nearer to retraining's than fine-tuning's: "
+            "W1 .10 less (10 seeds, interval -.0004 to .20; do nothing .44, .28 to .59), and fine-tuning was nearer on 4 seeds of 10.",
         ),
         cost="a few epochs of training on retain rows; 1 forward + 1 backward over both and 1 forward of a second model a step",
         search={"lr": ("log", 1e-4, 1e-2), "proxy_epochs": ("int", 2, 20), "map_weight": ("log", 1.0, 100.0)},

@@ -21,7 +21,7 @@ class BackdoorSuccess:
 
     Measured on every split whose rows all bear one: triggered test rows of other classes than the backdoor's, confused classes' test rows,
     and the manipulated training rows to forget. Lower is better, to the share that a model trained on no manipulated row has: the
-    retrained model is no such model where only a part of these is known.
+    retrained model is no such model where only a part of these is known. An untrained model is no anchor: it may answer the class wanted.
 
     Source: Gu et al. 2017. Reads predictions.
     """

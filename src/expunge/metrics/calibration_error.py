@@ -22,7 +22,8 @@ class CalibrationError:
     """Measure how far a classifier's confidence lies from its accuracy.
 
     Rows fall into equal bins of confidence (the probability of the first choice): sum_b (n_b / n) |accuracy_b - mean confidence_b|.
-    With few rows a bin it is above 0 for a perfectly calibrated model too: compare with the control's.
+    With few rows a bin it is above 0 for a perfectly calibrated model too: compare with the control's. On a forgotten class it is the
+    retrained models that read high (digits .78 to .81; random_label .27 to .31, do nothing .02), since they are sure of another class.
 
     Source: Naeini et al. 2015; Guo et al. 2017. Reads the one pass.
     """
