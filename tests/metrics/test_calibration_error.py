@@ -78,7 +78,7 @@ def test_the_interval_holds_its_value(scores: Callable[..., Any], evidence: Call
 
 
 def test_claim_relabelling_raises_it_on_test_rows_while_accuracy_stays() -> None:
-    """Digits without the threes, three seeds. Fails if confidence is read from the label's probability, or gaps of bins cancel.
+    """Digits without the threes, three seeds. Fails if hits are turned over, or bins count alike whatever their rows.
 
     Measured, test rows: relabelled .046, .039, .056; retrained models .010 to .017, do nothing .009 to .015, fine-tuned .011 to .019. Accuracy of the relabelled models
     .975 to .981, of retrained ones .975 to .981. An untrained model, which is sure of nothing, reads .03 to .09: low is not good by itself. On forget rows
