@@ -10,7 +10,7 @@ from plain_models import arrays, plain_nll, text_model
 from torch import nn
 
 from expunge.contract.job import Job
-from expunge.engine.fit import apart, fit
+from expunge.engine.fit import fit, seeded
 from expunge.engine.loop import rate
 from expunge.engine.order import cut, ordered
 from expunge.facts.recipe import Recipe
@@ -57,7 +57,7 @@ def test_a_part_trained_apart_draws_by_its_own_seed_alone() -> None:
     for seed in (1, 2, 1):
         torch.rand(1)
         state = torch.random.get_rng_state()
-        with apart(job, seed) as own:
+        with seeded(job, seed) as own:
             drawn.append((torch.rand(1, generator=own.generator).item(), torch.rand(1).item()))
             own.notes["seen"] = seed
         assert torch.equal(state, torch.random.get_rng_state())

@@ -21,7 +21,7 @@ from expunge.engine.predict import predict
 from expunge.engine.staged import merged
 from expunge.facts.errors import ContractBroken, InputError
 from expunge.facts.recipe import Recipe
-from expunge.facts.rows import Rows
+from expunge.facts.rows import Row, Rows
 from expunge.methods.s3t import S3T
 from expunge.methods.sisa import SISA
 from expunge.modalities.vision import vision_model
@@ -115,6 +115,14 @@ def test_a_request_twice_and_one_for_rows_never_seen_change_nothing(clouds: Tiny
         again, facts = forget(once, gone)
         assert weights_digest(again.module) == weights_digest(once.module)
         assert (facts.notes["stages_switched_off"], facts.notes["touched_slices"]) == (0, 0)
+
+
+def test_rows_under_other_ids_are_not_called_gone(clouds: Tiny, everything: Rows) -> None:
+    """Fails if: stages that read the rows stay on, and the model is called exact, because their ids changed."""
+    model = prepared(clouds, everything[:-5])
+    renamed = Rows(tuple(Row(id=f"new-{row.id}", fields=row.fields) for row in everything[:2]))
+    with pytest.raises(InputError, match="the same contents are, under others"):
+        forget(model, renamed)
 
 
 def test_a_shard_without_stages_has_no_vote_and_the_last_one_is_refused(everything: Rows, trained: Ensemble) -> None:

@@ -19,7 +19,7 @@ from expunge.engine.ensembles import Ensemble
 from expunge.engine.predict import predict
 from expunge.facts.errors import ContractBroken, InputError
 from expunge.facts.recipe import Recipe
-from expunge.facts.rows import Rows
+from expunge.facts.rows import Row, Rows
 from expunge.methods.sisa import SISA
 from expunge.modalities.array_tasks import Regression
 from expunge.modalities.tabular import Features, tabular_model
@@ -163,6 +163,28 @@ def test_retain_rows_that_were_forgotten_before_are_refused(everything: Rows, tr
     with pytest.raises(InputError, match="1 retain rows are not in this ensemble"):
         forget(once, second, without(everything, set(second.ids)))
     assert once.held(first) == []
+
+
+def test_rows_under_other_ids_are_not_called_gone(everything: Rows, trained: Ensemble) -> None:
+    """Fails if: rows that are in under another id are passed over as never in, and the model that still holds them is called exact."""
+    renamed = Rows(tuple(Row(id=f"new-{row.id}", fields=row.fields) for row in everything[:2]))
+    with pytest.raises(InputError, match="the same contents are, under others; the first is 'new-"):
+        forget(trained, renamed, everything[2:])
+
+
+def test_retain_rows_that_are_not_whole_or_changed_are_refused(
+    everything: Rows, trained: Ensemble, tmp_path: Path
+) -> None:
+    """Also of a saved ensemble. Fails if: touched shards are trained again on fewer rows, or others, than stay, and only one shard is looked at."""
+    trained.save(tmp_path / "kept")
+    saved = load_model(tmp_path / "kept")
+    gone, left = everything[:3], everything[3:]
+    other = left[0].replace(label=1 - int(left[0]["label"] > 0))
+    for model in (trained, saved):
+        with pytest.raises(InputError, match="5 rows of this ensemble are in neither forget nor retain"):
+            forget(model, gone, left[5:])
+        with pytest.raises(InputError, match="1 retain rows are not in this ensemble as they are given"):
+            forget(model, gone, Rows((other, *left[1:])))
 
 
 def test_a_request_twice_trains_nothing(everything: Rows, trained: Ensemble, monkeypatch: pytest.MonkeyPatch) -> None:

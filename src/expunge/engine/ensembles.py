@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from expunge.contract.job import Job
 from expunge.contract.model import Batch, Capabilities, Model, Question, Sites
 from expunge.engine.averaging import check_can_be_averaged, mean_of
-from expunge.engine.fit import apart, fit, starting
+from expunge.engine.fit import fit, seeded, starting
 from expunge.engine.positions import segment_sum
 from expunge.engine.predict import prediction
 from expunge.engine.staged import Staged, load_staged, save_staged
@@ -38,7 +38,8 @@ class Ensemble:
     the members' mean loss.
 
     A row belongs to shard and slice by a hash of (seed, row id), so that a row's place never depends on other rows. `rows` are
-    the hashes of the rows that are in: what was forgotten is known from not being among them. To forget from, SISA keeps
+    the hashes of the rows that are in: what was forgotten is known from not being among them, and `contents` maps each to a hash of what
+    the row says, by which it is known under another id. To forget from, SISA keeps
     `checkpoints[shard][slice]`, a member's weights before that slice; S3T keeps `base`, the weights below every stage, and
     `copies[shard]`, the models of a shard that read its slices in other orders. `risk` names the field of a row that decides its slice.
     """
@@ -49,6 +50,7 @@ class Ensemble:
     seed: int
     checkpoints: list[list[dict[str, Tensor]]]
     rows: frozenset[int] = frozenset()
+    contents: Mapping[int, int] = field(default_factory=dict)
     silent: frozenset[int] = frozenset()
     base: dict[str, Tensor] = field(default_factory=dict)
     copies: list[list[Staged]] = field(default_factory=list)
@@ -104,9 +106,59 @@ class Ensemble:
         placed = {self.tag(f"{row.id}/{self.place_of(row)[1]}")} if self.risk else set()
         return frozenset({self.tag(row.id), *placed})
 
+    def content(self, row: Row) -> int:
+        """Return the hash of what a row says, whatever its id."""
+        return int.from_bytes(hashlib.blake2b(row.content(), digest_size=8, salt=b"content").digest(), "big")
+
+    def take_in(self, rows: Iterable[Row]) -> None:
+        """Note which rows are in, before they are trained on."""
+        given = list(rows)
+        self.rows = frozenset().union(*(self.tags(row) for row in given))
+        self.contents = {self.tag(row.id): self.content(row) for row in given}
+
+    def let_go(self, rows: Iterable[Row]) -> None:
+        """Note that rows are no longer in."""
+        gone = frozenset().union(*(self.tags(row) for row in rows))
+        self.rows -= gone
+        self.contents = {tag: content for tag, content in self.contents.items() if tag not in gone}
+
     def held(self, rows: Iterable[Row]) -> list[Row]:
-        """Return those of `rows` that are in."""
-        return [row for row in rows if self.tag(row.id) in self.rows]
+        """Return those of `rows` that are in. Refused is a row whose content is in under another id alone: it would not be gone."""
+        given = list(rows)
+        found = [row for row in given if self.tag(row.id) in self.rows]
+        leaving = {self.tag(row.id) for row in found}
+        stay = {content for tag, content in self.contents.items() if tag not in leaving}
+        renamed = [row.id for row in given if self.tag(row.id) not in leaving and self.content(row) in stay]
+        if renamed:
+            raise InputError(
+                f"{len(renamed)} rows are not in this ensemble under their ids, but the same contents are, under others; the first is "
+                f"{renamed[0]!r}",
+                causes=("ids changed since the ensemble was prepared", "the same row was learnt twice"),
+                do="give rows under the ids that they were learnt under",
+            )
+        return found
+
+    def check_whole(self, held: Sequence[Row], retain: Sequence[Row]) -> None:
+        """Refuse retain rows that are not in, that changed, or that are not all but `held`: what is trained on again is what stays."""
+        given = {self.tag(row.id): row for row in retain}
+        foreign = [row.id for tag, row in given.items() if self.contents.get(tag) != self.content(row)]
+        if foreign:
+            raise InputError(
+                f"{len(foreign)} retain rows are not in this ensemble as they are given, {foreign[0]!r} among them",
+                causes=(
+                    "an earlier request had them forgotten",
+                    "they are new",
+                    "they changed since the ensemble was prepared",
+                ),
+                do="leave them out of the retain rows, or give them as they were",
+            )
+        left = len(self.contents.keys() - given.keys() - {self.tag(row.id) for row in held})
+        if left:
+            raise InputError(
+                f"{left} rows of this ensemble are in neither forget nor retain",
+                causes=("the retain rows are not whole",),
+                do="give every row that stays: touched shards are trained again on them",
+            )
 
     @property
     def voting(self) -> list[Model]:
@@ -209,8 +261,12 @@ class Ensemble:
             kept.append(save_staged(self.copies[shard], folder) if self.copies else [])
         if self.base:
             save_file(_cloned(self.base), directory / BASE)
-        tags = torch.tensor([tag - 2**63 for tag in sorted(self.rows)], dtype=torch.int64)
-        save_file({"rows": tags}, directory / ROWS)
+        kept_rows = {
+            "rows": _signed(sorted(self.rows)),
+            "tags": _signed(self.contents),
+            "contents": _signed(self.contents.values()),
+        }
+        save_file(kept_rows, directory / ROWS)
         facts: dict[str, Any] = {"kind": "ensemble", "shards": self.shards, "slices": self.slices, "seed": self.seed}
         facts |= {"silent": sorted(self.silent), "risk": self.risk, "from_base_model": self.from_base_model}
         facts["copies"] = kept if self.copies else []
@@ -222,6 +278,7 @@ class Ensemble:
         from safetensors.torch import load_file
 
         folders = [directory / f"member-{shard}" for shard in range(int(facts["shards"]))]
+        rows = {name: [tag + 2**63 for tag in found.tolist()] for name, found in load_file(directory / ROWS).items()}
         kept = [sorted(folder.glob(CHECKPOINT.format("*")), key=_number) for folder in folders]
         return cls(
             members,
@@ -229,13 +286,19 @@ class Ensemble:
             int(facts["slices"]),
             int(facts["seed"]),
             [[load_file(path, device=device) for path in paths] for paths in kept],
-            rows=frozenset(tag + 2**63 for tag in load_file(directory / ROWS)["rows"].tolist()),
+            rows=frozenset(rows["rows"]),
+            contents=dict(zip(rows["tags"], rows["contents"], strict=True)),
             silent=frozenset(facts["silent"]),
             base=load_file(directory / BASE, device=device) if facts["copies"] else {},
             copies=[load_staged(one, folder, device) for one, folder in zip(facts["copies"], folders, strict=False)],
             risk=str(facts["risk"]),
             from_base_model=bool(facts["from_base_model"]),
         )
+
+
+def _signed(hashes: Iterable[int]) -> Tensor:
+    """Return unsigned hashes as signed numbers, which a file of tensors holds."""
+    return torch.tensor([number - 2**63 for number in hashes], dtype=torch.int64)
 
 
 def _cloned(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -275,6 +338,6 @@ def train_member(ensemble: Ensemble, shard: int, rows: Rows, recipe: Recipe, job
         chosen = [i for i, (s, p) in enumerate(places) if s == shard and p <= part]
         if chosen:
             piece = recipe.model_copy(update={"epochs": epochs, "seed": recipe.seed + 1000 * shard + part})
-            with apart(job, piece.seed) as own:
+            with seeded(job, piece.seed) as own:
                 fit(member, rows.take(chosen), piece, job=own, label=f"shard {shard} slice {part}")
     ensemble.checkpoints[shard] = kept

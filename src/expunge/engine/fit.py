@@ -28,7 +28,7 @@ def starting(model: Model, seed: int, job: Job) -> Model:
 
 
 @contextmanager
-def apart(job: Job, seed: int) -> Iterator[Job]:
+def seeded(job: Job, seed: int) -> Iterator[Job]:
     """Give a job all of whose draws, noise of a diffusion model and dropout alike, hang on `seed` alone: not on what was trained before.
 
     A part of a training that may be run again without the other parts needs one.

@@ -13,7 +13,7 @@ from torch.nn.utils import parametrize
 from expunge.contract.job import Job
 from expunge.contract.model import Model
 from expunge.engine.ensembles import Ensemble, kind_of
-from expunge.engine.fit import apart, fit
+from expunge.engine.fit import fit, seeded
 from expunge.engine.staged import DOWN, UP, Staged, changed, digest_of, merged
 from expunge.facts.errors import ContractBroken, InputError
 from expunge.facts.recipe import Recipe
@@ -122,7 +122,7 @@ def _stage(
     model: Model, maps: list[str], rows: Rows, recipe: Recipe, job: Job, rank: int, first: bool
 ) -> dict[str, Tensor]:
     head = _head(model) if first else set()
-    with low_rank(model, maps, rank, recipe.seed) as changes, apart(job, recipe.seed) as own:
+    with low_rank(model, maps, rank, recipe.seed) as changes, seeded(job, recipe.seed) as own:
         movable = {f"{name}.parametrizations.weight.0.{side}" for name in maps for side in ("down", "up")}
         fit(model, rows, recipe, job=own, label=f"stage on {len(rows)} rows", movable=frozenset(movable | head))
         added = {f"{name}.weight{DOWN}": change.down.detach().clone() for name, change in changes.items()}
@@ -158,5 +158,5 @@ def switch_off(ensemble: Ensemble, rows: Sequence[Row]) -> tuple[int, int]:
         if not all(one.is_what_was_trained() for one in ensemble.copies[shard]):
             raise ContractBroken(f"what is left of shard {shard} is not what was trained before the slice was read")
         serve(ensemble, shard)
-    ensemble.rows -= frozenset().union(*(ensemble.tags(row) for row in rows))
+    ensemble.let_go(rows)
     return len(places), gone

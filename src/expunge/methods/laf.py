@@ -16,6 +16,7 @@ from expunge.contract.model import Model
 from expunge.contract.splits import Splits
 from expunge.engine.descend import Descent, Step, descend, descend_on, one_pass, riding, shared_out
 from expunge.engine.frozen import frozen_copy
+from expunge.engine.last_sites import last_parameters, only
 from expunge.engine.order import ordered
 from expunge.engine.predict import over_rows
 from expunge.engine.vae import fit_vae
@@ -84,7 +85,7 @@ class LAF:
         forget, retain = (Rows(tuple(row.replace(label=0) for row in rows)) for rows in (splits.forget, splits.retain))
         learn = partial(fit_vae, latent=self.latent, steps=self.vae_steps, kl_weight=self.kl_weight, job=job)
         views = [over_rows(frozen, rows, lambda batch: frozen.features(batch, at).float()) for rows in (forget, retain)]
-        h_forget, h = (learn(view) for view in views)
+        h_forget, h = map(learn, views)
 
         def extract(step: Step) -> Tensor:
             away, kept = step.split(model.features(step.joint, at))
@@ -105,19 +106,15 @@ class LAF:
 
         moving = 2 * self.descent.epochs * math.ceil(len(forget) / size)
         repairing = self.repair_epochs * math.ceil(min(self.repair_rows, len(retain)) / size)
-        steps = shared_out([moving, *([repairing] if repairing else [])], self.descent.max_steps)[0]
-        descend_on(model, job, self.descent, losses(), total=steps, label="moving representations")
+        total = shared_out([moving, *[repairing][: self.repair_rows]], self.descent.max_steps)[0]
+        descend_on(model, job, self.descent, losses(), total=total, label="moving representations")
         if self.repair_rows:
             self.repair(model, splits.retain, job)
         return model
 
     def repair(self, model: Model, retain: Rows, job: Job) -> None:
         """Train the head on a few labelled retain rows, in place."""
-        few, head = retain.take(ordered(retain, job.seed, 0)[: self.repair_rows]), model.sites().head
-        still = [p for name, p in model.module.named_parameters() if p.requires_grad and not name.startswith(head)]
-        for parameter in still:
-            parameter.requires_grad_(False)
+        few = retain.take(ordered(retain, job.seed, 0)[: self.repair_rows])
         descent = replace(self.descent, lr=self.repair_lr, epochs=self.repair_epochs)
-        descend(model, job, descent, lambda step: step.retain_mean(model.total_loss(step.joint)), retain=few)
-        for parameter in still:
-            parameter.requires_grad_(True)
+        with only(model, last_parameters(model, 1)):
+            descend(model, job, descent, lambda step: step.retain_mean(model.total_loss(step.joint)), retain=few)

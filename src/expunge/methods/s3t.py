@@ -83,7 +83,7 @@ class S3T:
             starting(model, recipe.seed, job), shards=self.shards, slices=self.slices, seed=recipe.seed, risk=self.risk
         )
         ensemble.from_base_model = job.base is not None
-        ensemble.rows = frozenset().union(*(ensemble.tags(row) for row in rows))
+        ensemble.take_in(rows)
         for shard in range(self.shards):
             ensemble.copies[shard] = [
                 train_staged(ensemble, shard, number, order, rows, recipe, job, self.rank, self.cumulative)

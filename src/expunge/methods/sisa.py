@@ -20,7 +20,7 @@ class SISA:
     """Train shards apart and slice by slice, so that forgetting trains only the touched shards, from the touched slice on.
 
     A row's shard and slice are a hash of (seed, row id): they do not move when other rows leave. Slice r of a shard is trained by
-    running the recipe's epochs, cut into equal parts, on slices 0..r; the weights before each slice are kept. To forget, each touched
+    running the recipe's epochs, cut into equal whole parts, on slices 0..r; the weights before each slice are kept. To forget, each touched
     shard goes back to the weights before its first touched slice and trains on with the rows that remain. A regression predicts the
     mean of its members' numbers, a diffusion model that of their noise, and the loss is that of this mean.
 
@@ -42,9 +42,13 @@ class SISA:
         differs=(
             "Members are averaged in probability, number or noise; the paper also offers a vote. One whose shard has no row left has none.",
             "An adapter without logits must put other networks in place of its own (`around(module)`), or it is refused.",
-            "Retain rows that were forgotten before, or are new, are refused; a request for rows that are not in trains nothing.",
+            "Retain rows that were forgotten before, are new or changed, or are not all that stay, are refused; rows not in train nothing.",
         ),
         cost="1/shards of training for one forgotten row, times the share of slices after it",
+        allowances={
+            "split forget": "rows in neither forget nor retain are refused: touched shards are trained again on what stays",
+            "split retain": "rows in neither forget nor retain are refused: touched shards are trained again on what stays",
+        },
         inert_when={"check": "always: it verifies the weights and never changes them"},
     )
 
@@ -58,7 +62,7 @@ class SISA:
     def prepare(self, model: Model, rows: Rows, recipe: Recipe, job: Job) -> Model:
         """Return the ensemble trained on `rows`."""
         ensemble = Ensemble.empty(model, shards=self.shards, slices=self.slices, seed=recipe.seed)
-        ensemble.rows = frozenset(ensemble.tag(row.id) for row in rows)
+        ensemble.take_in(rows)
         for shard in range(self.shards):
             train_member(ensemble, shard, rows, recipe, job, from_slice=0)
         return ensemble
@@ -77,9 +81,9 @@ class SISA:
         assert job.recipe is not None
         forget, retain = splits.forget, splits.retain
         held = model.held(forget)
-        self._check_retain(model, retain)
+        model.check_whole(held, retain)
         first = dict(sorted((model.place(row.id) for row in held), reverse=True))
-        model.rows -= {model.tag(row.id) for row in held}
+        model.let_go(held)
         for shard, part in sorted(first.items()):
             train_member(model, shard, retain, job.recipe, job, from_slice=part)
         if len(model.silent) == model.shards:
@@ -96,18 +100,6 @@ class SISA:
             *(f"kept although it saw the forget rows: {artefact}" for artefact in job.recipe.artefacts),
         )
         return model
-
-    @staticmethod
-    def _check_retain(model: Ensemble, retain: Rows) -> None:
-        """Refuse rows that are not in: training on them would bring back what an earlier request removed, or add to what was trained."""
-        held = {row.id for row in model.held(retain)}
-        foreign = [row.id for row in retain if row.id not in held]
-        if foreign:
-            raise InputError(
-                f"{len(foreign)} retain rows are not in this ensemble, {foreign[0]!r} among them",
-                causes=("an earlier request had them forgotten", "they are new"),
-                do="leave them out of the retain rows",
-            )
 
     @staticmethod
     def _trained_from_nothing(model: Ensemble, shard: int, retain: Rows, job: Job) -> str:
