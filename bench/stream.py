@@ -2,7 +2,8 @@
 
 The model unlearned for one request is the target of the next. After each: accuracy on its rows, on the rows of earlier requests (do they
 stay forgotten?), on retain and test rows, beside a model trained without all of them so far, and processor seconds. Every method gets
-the same retain rows. A run that was stopped goes on; the folder gets stream.md and stream.svg.
+the same retain rows; with --missing N none of N classes that stay, which are measured apart. A run that was stopped goes on; the folder
+gets stream.md and stream.svg, and a page the table.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from statistics import fmean
 import torch
 from markupsafe import Markup
 
+from expunge.app.options import read_settings
 from expunge.contract.job import Job
 from expunge.contract.model import Model
 from expunge.contract.registry import find
@@ -37,12 +39,16 @@ from expunge.testbeds.streams import (
     by_method,
     by_training_again,
     follow,
+    lacking,
     mean_earlier,
+    mean_so_far,
     measure,
     requests_of,
     worst_earlier,
+    worst_so_far,
 )
 from expunge.testbeds.vision import IMAGES
+from pages import read_tables, write_tables
 
 METHODS = "gs_lora,finetune,random_label,ascent,eu_k"
 RETRAINED = "retrained"
@@ -51,6 +57,14 @@ COLUMNS: Mapping[str, Callable[[Left], float | None]] = {
     "earlier rows": mean_earlier,
     "earlier, worst": worst_earlier,
     "retain": lambda left: left.retain,
+    "test": lambda left: left.test,
+    "seconds": lambda left: left.seconds,
+}
+LACKING: Mapping[str, Callable[[Left], float | None]] = {
+    "asked for so far": mean_so_far,
+    "so far, worst": worst_so_far,
+    "retain, given": lambda left: left.retain,
+    "retain, missing": lambda left: left.missing,
     "test": lambda left: left.test,
     "seconds": lambda left: left.seconds,
 }
@@ -119,17 +133,19 @@ def run(stream: Stream, methods: Sequence[str], given: argparse.Namespace) -> di
     found: dict[str, list[list[Left]]] = {}
     for seed in range(given.seeds):
         target: Model | None = None
+        requests = lacking(stream.requests, given.missing, seed) if given.missing else stream.requests
         for name in ("target", RETRAINED, *methods):
             kept = given.out / f"{name}-{seed}.json"
             if not kept.exists():
                 target = target or stream.target(seed)
                 if name == "target":
-                    lefts = [measure(target, request) for request in stream.requests]
+                    lefts = [measure(target, request) for request in requests]
                 elif name == RETRAINED:
-                    lefts = follow(target, stream.requests, by_training_again(stream.recipe, 100 + seed))
+                    lefts = follow(target, requests, by_training_again(stream.recipe, 100 + seed))
                 else:
-                    unit = find("method", name).create()
-                    lefts = follow(target, stream.requests, by_method(unit, seed=seed, few=given.few))
+                    method, *settings = name.split()
+                    unit = find("method", method).create(read_settings(settings))
+                    lefts = follow(target, requests, by_method(unit, seed=seed, few=given.few))
                 fresh = kept.with_suffix(".new")
                 fresh.write_bytes(canonical_json([asdict(left) for left in lefts]))
                 fresh.rename(kept)
@@ -138,13 +154,16 @@ def run(stream: Stream, methods: Sequence[str], given: argparse.Namespace) -> di
     return found
 
 
-def table(stream: Stream, found: Mapping[str, Sequence[Sequence[Left]]]) -> list[list[str]]:
-    """Return rows of text: mean and range over seeds, a line a request and model."""
-    rows = [["request", "model", *COLUMNS]]
+def table(stream: Stream, found: Mapping[str, Sequence[Sequence[Left]]], every: int = 1) -> list[list[str]]:
+    """Return rows of text: mean and range over seeds, a line a model and request, of which each `every`th and the last are shown."""
+    columns = LACKING if found["target"][0][0].missing is not None else COLUMNS
+    rows = [["request", "model", *columns]]
     for i, request in enumerate(stream.requests):
+        if (i + 1) % every and i + 1 < len(stream.requests):
+            continue
         for name, seeds in found.items():
             cells = []
-            for column, value in COLUMNS.items():
+            for column, value in columns.items():
                 values = [value(lefts[i]) for lefts in seeds]
                 none = None in values or (column == "seconds" and name == "target")
                 cells.append("-" if none else cell(values))
@@ -158,7 +177,7 @@ def figure(stream: Stream, found: Mapping[str, Sequence[Sequence[Left]]]) -> str
     series |= {name: f"s{i}" for i, name in enumerate(name for name in found if name not in series)}
     panels = {
         "accuracy on the request's rows": COLUMNS["its rows"],
-        "most accuracy left on any request so far": lambda left: max(left.forget, *left.earlier, 0.0),
+        "most accuracy left on any request so far": worst_so_far,
         "accuracy on test rows that stay": COLUMNS["test"],
     }
     parts = []
@@ -183,6 +202,14 @@ def figure(stream: Stream, found: Mapping[str, Sequence[Sequence[Left]]]) -> str
     return str(drawn).replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
 
 
+def placed(tables: str, own: str) -> str:
+    """Return a page's tables with this one in the place of the one under the same heading, or behind them."""
+    parts = {
+        part.partition("\n")[0]: part.strip() for part in [*f"\n{tables}".split("\n## ")[1:], own.removeprefix("## ")]
+    }
+    return "\n\n".join(f"## {part}" for part in parts.values()) + "\n"
+
+
 def main() -> None:
     """Run the stream under every seed, print its table and write both."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -194,22 +221,32 @@ def main() -> None:
         "--requests", type=int, default=4, help="digits: up to 8 classes; Omniglot: up to 4 alphabets, or characters"
     )
     parser.add_argument("--few", type=int, default=0, help="retain rows a class that methods get; 0 for all")
+    parser.add_argument("--missing", type=int, default=0, help="classes that stay and of which methods get no row")
+    parser.add_argument("--every", type=int, default=1, help="the table shows each so many-th request, and the last")
+    parser.add_argument("--page", type=Path, help="write the table into this page too, under its mark")
     given = parser.parse_args()
     torch.set_num_threads(1)
     given.out.mkdir(parents=True, exist_ok=True)
     stream = digits(given.requests) if given.data is None else omniglot(given.data, given.requests)
     found = run(stream, given.methods.split(","), given)
-    rows = table(stream, found)
     kept = f"{given.few} retain rows a class" if given.few else "all retain rows"
     sizes = ", ".join(f"{one.name} {len(one.forget)}" for one in stream.requests)
     last = stream.requests[-1]
+    stay = len({row["label"] for row in last.retain})
+    if given.missing:
+        kept += f", none of {given.missing} classes of the {stay} that stay to the end"
     notes = [
-        f"{stream.words} Methods get {kept}; {given.seeds} seeds, mean and range. Training rows {len(stream.train)}; forget rows {sizes}.",
+        f"Methods get {kept}; {given.seeds} seeds, mean and range. Training rows {len(stream.train)}; forget rows {sizes}.",
         f"After the last request {len(last.retain)} retain rows and {len(last.test)} test rows are left.",
     ]
-    write_table(rows, given.out / "stream.md", "Requests one after another", notes)
+    if given.missing:
+        notes.append("Missing classes are drawn anew under each seed; the model trained again has their rows.")
+    write_table(table(stream, found, given.every), given.out / "stream.md", f"{stream.words[:-1]}; {kept}", notes)
     (given.out / "stream.svg").write_text(figure(stream, found), encoding="utf-8")
-    print((given.out / "stream.md").read_text())
+    written = (given.out / "stream.md").read_text()
+    print(written)
+    if given.page is not None:
+        write_tables(given.page, "stream.py", placed(read_tables(given.page, "stream.py"), f"#{written}"))
 
 
 if __name__ == "__main__":

@@ -17,13 +17,24 @@ import torch
 
 from expunge.contract.model import Model
 from expunge.engine.fit import fit
+from expunge.facts.errors import InputError
 from expunge.facts.recipe import Recipe
 from expunge.facts.rows import Row, Rows
 from expunge.methods.random_label import RandomLabel
 from expunge.modalities.array_tasks import Classification
 from expunge.modalities.tabular import Features, tabular_model
 from expunge.sources.omniglot import Omniglot
-from expunge.testbeds.streams import Left, Request, accuracy, by_method, by_training_again, follow, requests_of
+from expunge.testbeds.streams import (
+    Left,
+    Request,
+    accuracy,
+    by_method,
+    by_training_again,
+    follow,
+    lacking,
+    measure,
+    requests_of,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 OMNIGLOT = ROOT.parent / "shared" / "data" / "omniglot"
@@ -35,6 +46,8 @@ def bench() -> Any:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules["stream_bench"] = module
+    if str(ROOT / "bench") not in sys.path:
+        sys.path.append(str(ROOT / "bench"))
     spec.loader.exec_module(module)
     return module
 
@@ -121,6 +134,50 @@ def test_a_method_gets_few_rows_and_training_again_gets_all_that_is_kept(monkeyp
     assert seen == [6, 4]
 
 
+def test_missing_classes_stay_have_no_row_given_and_are_drawn_under_the_seed() -> None:
+    """Fails if: a row of a missing class is still given, a class is missing at one request and given at another, one that is asked for
+    later is drawn, missing rows are lost or are test rows, or every seed draws the same."""
+    drawn = set()
+    for seed in range(8):
+        way = lacking(stream(), 1, seed)
+        (label,) = {one["label"] for one in way[0].missing}
+        drawn.add(label)
+        for whole, one in zip(stream(), way, strict=True):
+            assert {row["label"] for row in one.retain} == {row["label"] for row in whole.retain} - {label}
+            assert sorted((*one.retain.ids, *one.missing.ids)) == sorted(whole.retain.ids)
+            assert set(one.missing.ids) == {f"{label}-{i}" for i in range(3)}
+            assert (one.forget, one.earlier, one.test) == (whole.forget, whole.earlier, whole.test)
+    assert drawn == {1, 3}
+    for count in (0, 2):
+        with pytest.raises(InputError, match="cannot be missing"):
+            lacking(stream(), count, 0)
+
+
+def test_missing_classes_are_measured_apart_and_only_training_again_has_their_rows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Fails if: a missing class is measured among those given, or not at all, a method gets its rows, or the model trained again does not."""
+    _, second = lacking(stream(), 1, 0)
+    (label,) = {one["label"] for one in second.missing}
+    target = fit(blank(), Rows(tuple(TRAIN)), Recipe(epochs=60, lr=2e-2, batch_size=6), job=_job())
+    assert measure(target, stream()[1]).missing is None
+    with torch.no_grad():
+        target.module.head.bias[label] -= 1000.0  # type: ignore[union-attr, index]
+    assert (measure(target, second).retain, measure(target, second).missing) == (1.0, 0.0)
+    again, _ = by_training_again(Recipe(epochs=60, lr=2e-2, batch_size=6), 3)(blank(), second)
+    assert measure(again, second).missing == 1.0
+    seen: list[int] = []
+    real = RandomLabel.run
+
+    def spy(self: RandomLabel, model: Model, splits: Any, job: Any) -> Model:
+        seen.extend(one["label"] for one in splits.retain)
+        return real(self, model, splits, job)
+
+    monkeypatch.setattr(RandomLabel, "run", spy)
+    by_method(RandomLabel(), few=2)(blank(), second)
+    assert seen == [4 - label] * 2
+
+
 def test_requests_over_alphabets_are_what_the_source_gives_with_earlier() -> None:
     """Fails if: the command's stream and `forget` with `earlier` of the source part ways."""
     if not OMNIGLOT.is_dir():
@@ -157,6 +214,32 @@ def test_the_table_has_means_ranges_and_the_worst_that_came_back(known: Any) -> 
     assert after["earlier, worst"] == "0.3 [0, 0.6]"
 
 
+def test_a_table_of_missing_classes_has_them_apart_and_every_second_request_the_last_too(known: Any) -> None:
+    """Fails if: what is left so far leaves out this request, its worst is the least, given and missing are turned, or the last is left out."""
+    module, own, found = known
+    apart = {
+        name: [[replace(left, missing=0.25) for left in lefts] for lefts in seeds] for name, seeds in found.items()
+    }
+    head, *rows = module.table(own, apart)
+    after = dict(zip(head, rows[-1], strict=True))
+    assert (after["asked for so far"], after["so far, worst"]) == ("0.2 [0.1, 0.3]", "0.45 [0.3, 0.6]")
+    assert (after["retain, given"], after["retain, missing"]) == ("1 [1, 1]", "0.25 [0.25, 0.25]")
+    assert "retain, missing" not in module.table(own, found)[0]
+    third = replace(own.requests[1], name="1")
+    three = replace(own, requests=(*own.requests, third))
+    longer = {name: [[*lefts, lefts[-1]] for lefts in seeds] for name, seeds in found.items()}
+    assert [row[0] for row in module.table(three, longer, 2)[1:]] == ["0", "0", "1", "1"]
+
+
+def test_a_table_takes_the_place_of_the_one_under_its_heading() -> None:
+    """Fails if: another's table is lost or moved, the old one stays, or a new one is not put behind."""
+    placed = bench().placed
+    one, two = "## One\n\n| a |\n", "## Two\n\n| b |\n"
+    both = placed(placed("", one), two)
+    assert both == "## One\n\n| a |\n\n## Two\n\n| b |\n"
+    assert placed(f"\n\n{both}", "## One\n\n| c |\n") == both.replace("a", "c")
+
+
 def test_the_figure_is_a_file_of_its_own_with_every_mean(known: Any) -> None:
     """Fails if: a mean is over requests, a panel is left out, or the file is no picture by itself."""
     import xml.etree.ElementTree as tree
@@ -171,11 +254,31 @@ def test_the_figure_is_a_file_of_its_own_with_every_mean(known: Any) -> None:
     assert (heights[0] - heights[1]) / (234 - 32) == pytest.approx(0.5 - 0.8, abs=0.01)
 
 
+def test_a_method_goes_its_way_with_settings_and_without_missing_classes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fails if: the command drops a method's settings, or gives it the rows of missing classes."""
+    module = bench()
+    own = module.Stream("Two requests.", Rows(tuple(TRAIN)), tuple(stream()), blank, Recipe(epochs=1))
+    seen: list[tuple[float, set[int]]] = []
+    real = RandomLabel.run
+
+    def spy(self: RandomLabel, model: Model, splits: Any, job: Any) -> Model:
+        seen.append((self.descent.lr, {one["label"] for one in splits.retain}))
+        return real(self, model, splits, job)
+
+    monkeypatch.setattr(RandomLabel, "run", spy)
+    found = module.run(own, ["random_label lr=0.25"], argparse.Namespace(seeds=1, few=0, missing=1, out=tmp_path))
+    (gone,) = {one["label"] for one in lacking(stream(), 1, 0)[0].missing}
+    assert seen == [(0.25, {0, 1, 3} - {gone}), (0.25, {1, 3} - {gone})]
+    assert all(left.missing is not None for seeds in found.values() for lefts in seeds for left in lefts)
+
+
 def test_a_run_that_was_stopped_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Fails if: what is kept is made again, or another's numbers are read."""
     module = bench()
     own = module.Stream("Two requests.", Rows(tuple(TRAIN)), tuple(stream()), blank, Recipe(epochs=1))
-    given = argparse.Namespace(seeds=1, few=0, out=tmp_path)
+    given = argparse.Namespace(seeds=1, few=0, missing=0, out=tmp_path)
     first = module.run(own, ["ascent"], given)
     assert capsys.readouterr().out.count("done") == 3
     kept = json.loads((tmp_path / "ascent-0.json").read_text())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
 
@@ -17,24 +17,26 @@ from expunge.contract.splits import Splits
 from expunge.engine.block_lora import few_of_each
 from expunge.engine.fit import fit
 from expunge.engine.order import cut
+from expunge.facts.errors import InputError
 from expunge.facts.recipe import Recipe
 from expunge.facts.rows import Row, Rows
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """One request of a stream: its rows, those of every earlier one, and what is still to be kept."""
+    """One request of a stream: its rows, those of every earlier one, and what is still to be kept; no method gets a row of `missing`."""
 
     name: str
     forget: Rows
     earlier: tuple[Rows, ...]
     retain: Rows
     test: Rows
+    missing: Rows = Rows((), "missing")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Left:
-    """Accuracy after a request on its rows, on those of each earlier one, on retain and test rows; `seconds` are processor time."""
+    """Accuracy after a request on its rows, on those of each earlier one, on retain, test and missing rows; `seconds` of a processor."""
 
     forget: float
     earlier: tuple[float, ...]
@@ -42,6 +44,7 @@ class Left:
     test: float
     seconds: float
     notes: dict[str, Any]
+    missing: float | None = None
 
 
 Forget = Callable[[Model, Request], tuple[Model, dict[str, Any]]]
@@ -67,6 +70,25 @@ def requests_of(
     return found
 
 
+def lacking(requests: Sequence[Request], count: int, seed: int) -> list[Request]:
+    """Return the stream with retain rows of `count` classes made `missing`: classes drawn under a seed, of those no request asks for."""
+    stay = sorted({int(row["label"]) for row in requests[-1].retain})
+    if not 0 < count < len(stay):
+        raise InputError(
+            f"{count} of {len(stay)} classes that stay cannot be missing", do="leave some, and some missing"
+        )
+    order = torch.randperm(len(stay), generator=torch.Generator().manual_seed(seed)).tolist()
+    drawn = {stay[i] for i in order[:count]}
+
+    def of(rows: Rows, given: bool) -> Rows:
+        return rows.take([i for i, row in enumerate(rows) if (int(row["label"]) not in drawn) == given])
+
+    return [
+        replace(one, retain=of(one.retain, True), missing=replace(of(one.retain, False), name="missing"))
+        for one in requests
+    ]
+
+
 @torch.no_grad()
 def accuracy(model: Model, rows: Rows) -> float:
     """Return the share of rows whose label is the arg-max."""
@@ -86,6 +108,7 @@ def measure(model: Model, request: Request, seconds: float = 0.0, notes: dict[st
         test=accuracy(model, request.test),
         seconds=seconds,
         notes=notes or {},
+        missing=accuracy(model, request.missing) if request.missing else None,
     )
 
 
@@ -110,11 +133,12 @@ def by_method(method: Any, *, seed: int = 0, few: int = 0) -> Forget:
 
 
 def by_training_again(recipe: Recipe, seed: int) -> Forget:
-    """Return the yardstick's way: after each request a model trained on all that is still to be kept, and on nothing else."""
+    """Return the yardstick's way: after each request a model trained on all that is still to be kept, missing or not, and nothing else."""
 
     def forget(model: Model, request: Request) -> tuple[Model, dict[str, Any]]:
         again = recipe.model_copy(update={"seed": seed})
-        return fit(model.fresh(seed), request.retain, again, job=Job(seed=seed)), {}
+        kept = Rows((*request.retain, *request.missing), "retain")
+        return fit(model.fresh(seed), kept, again, job=Job(seed=seed)), {}
 
     return forget
 
@@ -127,3 +151,13 @@ def mean_earlier(left: Left) -> float | None:
 def worst_earlier(left: Left) -> float | None:
     """Return the accuracy on the earlier request that came back furthest; None at the first."""
     return max(left.earlier, default=None)
+
+
+def mean_so_far(left: Left) -> float:
+    """Return the mean accuracy on the rows of every request so far, this one's too."""
+    return fmean((left.forget, *left.earlier))
+
+
+def worst_so_far(left: Left) -> float:
+    """Return the most accuracy that is left on any request so far, this one too."""
+    return max(left.forget, *left.earlier, 0.0)
