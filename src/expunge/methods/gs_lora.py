@@ -49,6 +49,8 @@ class GSLoRA:
             "A block's change within 1e-3 of its weights is dropped and counted in the notes (`zeroed_blocks`); the paper draws norms.",
             "Published code for streams has the lasso's blocks written out, 6 or 12: here every block that there is.",
             "No average of weights over epochs, and no other alpha before alpha_epoch than none.",
+            "Retain classes without rows wear off: after four requests .87 of 2 digits is left, .28 of 12 characters (GS-LoRA: .81, .35).",
+            "An epoch is a pass over forget rows, 14 rows get 30 steps: of 25 such requests in turn two stayed known (one seed of two).",
             "Of an MLP, which has no feed-forward parts, the linear map of each block.",
         ),
         cost="1 forward + 1 backward a step over forget rows and as many retain rows; 1 forward over both before",
