@@ -17,6 +17,7 @@ from expunge.facts.record import Measurement, MethodFacts, ModelFacts, Outcome, 
 from expunge.facts.rows import Row, Rows
 from expunge.facts.score import Score, unscored
 from expunge.pipeline.benchmark import benchmark_plan, check_benchmark, hours, notes, table, value_of, write_table
+from expunge.pipeline.plan import check_plan
 from expunge.store.store import Store
 
 PROTOCOL = BenchmarkPlan(
@@ -139,6 +140,23 @@ def test_notes_say_what_is_not_a_default() -> None:
     ]
 
 
+def test_notes_say_how_forget_rows_were_searched() -> None:
+    """Fails if the count, the settings or whose target was searched is left out, or one record's word stands for all."""
+    searched = {"target": "0", "among": 40, "seed": 5, "settings": {"lower": "finetune", "rounds": 3}}
+    given = benchmark_plan("b", PROTOCOL, ["npo"], seeds=[0], retrained=[7]).plain()
+    plan = check_plan({**given, "request": {**given["request"], "searched": searched}})
+    about = About(needs=(), modalities=("text",), claim="It forgets.", paper="", link="", year=2024)
+    one, two = (
+        record("npo", seed, 0.1).model_copy(
+            update={"splits": (SplitFacts(name="forget", n=4),), "request": {"label": f"npo-{seed}", "searched_on": on}}
+        )
+        for seed, on in enumerate(("this target", "another model"))
+    )
+    wanted = "- Forget rows: 4 of 40 training rows, chosen on {} (lower=finetune, rounds=3, seed=5)."
+    assert wanted.format("this target") in notes(about, PROTOCOL, plan, [one])
+    assert wanted.format("another model or this target") in notes(about, PROTOCOL, plan, [one, two])
+
+
 def record(label: str, seed: int, value: float | None) -> Record:
     def measured(model: str, value: float | None) -> Measurement:
         score = unscored("probability", "no") if value is None else Score(name="probability", value=value)
@@ -188,4 +206,9 @@ def test_hours_are_those_of_every_call(tmp_path: Path) -> None:
             judged = Record(request={}, method=MethodFacts(name="npo"), models=(), cost={"verification (s)": 450.0})
             assert hours(run, [judged, judged]) == (
                 "1.75 hours in all: training models 1.00, removals 0.50, measuring and attacking 0.25."
+            )
+            run.finish("seconds-searched-0a1b2c3d", canonical_json(720.0))
+            assert hours(run, [judged, judged]) == (
+                "1.95 hours in all: training models 1.00, searching for forget rows 0.20, removals 0.50, "
+                "measuring and attacking 0.25."
             )

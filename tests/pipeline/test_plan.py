@@ -51,6 +51,18 @@ def test_the_hash_is_over_the_resolved_plan(tmp_path: Path) -> None:
     assert check_plan(reordered).digest() == plain.digest()
 
 
+def test_where_no_search_chose_the_rows_the_plan_says_nothing_of_one() -> None:
+    """Fails if plans without a search hash otherwise than before there was any, or what a search did is lost when written out."""
+    assert "searched" not in check_plan(SMALL).plain()["request"]
+    request = {"source": "people", "searched": {"target": "ab", "among": 9, "settings": {"rounds": 3}}}
+    plan = check_plan({**SMALL, "request": request})
+    assert check_plan(plan.plain()) == plan
+    assert plan.plain()["request"]["searched"] == {**request["searched"], "seed": 0}  # type: ignore[dict-item]
+    assert plan.digest() != check_plan(SMALL).digest()
+    with pytest.raises(InputError, match="no key 'request.searched.targt'; the nearest is 'target'"):
+        check_plan({**SMALL, "request": {"source": "people", "searched": {"targt": "ab", "among": 9}}})
+
+
 def test_a_plan_survives_being_written_out(tmp_path: Path) -> None:
     """Fails if `plain()` drops or changes a key: a record's plan can be run again."""
     plan = read_plan(write_plan(tmp_path))

@@ -111,6 +111,23 @@ def test_ids_are_forgotten_as_asked() -> None:
     assert not set(wanted) & {row.id for name in ("retain", "holdout", "test") for row in found[name]}
 
 
+def test_holdout_rows_by_id_leave_the_training_set_as_it_was() -> None:
+    """Other rows forgotten, the same held out: forget and retain together stay what they were. Fails if holdout rows are drawn again, an
+    id is a position, or a row can be forgotten and held out."""
+    one = Digits(forget="random=0.1", holdout=1.0, label_noise=0.2).run()
+    wanted = one["retain"].ids[3:9]
+    named = {"forget": "ids=" + ",".join(wanted), "holdout_ids": ", ".join(one["holdout"].ids), "label_noise": 0.2}
+    two = Digits(**named).run()  # type: ignore[arg-type]
+    assert two["forget"].ids == wanted
+    assert two["holdout"].digest() == one["holdout"].digest()
+    assert {*two["forget"].ids, *two["retain"].ids} == {*one["forget"].ids, *one["retain"].ids}
+    assert two["test"].digest() == one["test"].digest()
+    with pytest.raises(InputError, match=f"{wanted[0]} is to be forgotten and a holdout row"):
+        Digits(forget=f"ids={wanted[0]}", holdout_ids=wanted[0]).run()
+    with pytest.raises(InputError, match="no training row has the id 'digits-9999'"):
+        Digits(forget=f"ids={wanted[0]}", holdout_ids="digits-9999").run()
+
+
 def test_noise_by_hand() -> None:
     """Fails if a noisy label may be the true one (integers(0, 10)), or if the share is of another count."""
     clean = np.repeat(np.arange(10), 100)

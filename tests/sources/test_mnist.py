@@ -24,6 +24,14 @@ def made_up(path: Path, **change: object) -> Path:
     return path
 
 
+def test_holdout_rows_by_id(tmp_path: Path) -> None:
+    """Fails if the ids do not reach the splits, or rows are held out beside them."""
+    path = made_up(tmp_path / "m.npz")
+    found = Mnist(data=str(path), forget="ids=mnist-3", holdout_ids="mnist-9,mnist-8").run()
+    assert {name: len(rows) for name, rows in found.items()} == {"forget": 1, "retain": 37, "holdout": 2, "test": 10}
+    assert found["holdout"].ids == ("mnist-8", "mnist-9")
+
+
 def test_real_rows(shared_data: Path) -> None:
     """Fails if pixels are not divided by 255, ids move, or test images are taken for training."""
     path = shared_data / "mnist" / "mnist.npz"

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from expunge.app import options as opt
+
+if TYPE_CHECKING:
+    from expunge.pipeline.plan import Plan
 
 
 def add_to(app: typer.Typer) -> None:
@@ -41,7 +44,6 @@ def bench(
 ) -> None:
     """Train target and retrained models, run every method and seed, verify and attack, write a table and a page; resumes."""
     from expunge.contract.registry import find
-    from expunge.facts.digest import canonical_json
     from expunge.pipeline.benchmark import benchmark_plan, hours, notes, table, write_table
     from expunge.pipeline.over_models import with_also
 
@@ -54,22 +56,38 @@ def bench(
         seeds=opt.read_seeds(seeds),
         retrained=opt.read_seeds(retrained),
     )
+    from expunge.facts.digest import canonical_json
     from expunge.pipeline.ready import check_plan_ready
     from expunge.pipeline.run import run_plan
+    from expunge.pipeline.searched import check_searchable, searched_plan
     from expunge.report.page import write
     from expunge.store.store import Store
 
+    if protocol.search:
+        check_searchable(plan)
     check_plan_ready(plan, Path.cwd())
-    run_id = f"bench-{name}-{plan.digest()[:8]}"
-    placement = opt.placement(device, dtype, threads)
+    base, placement, title = Path.cwd(), opt.placement(device, dtype, threads), " ".join((name, *(settings or ())))
+    plans = {"": plan}
     with Store.open(out / "store") as store:
-        records = run_plan(plan, store, run_id=run_id, base=Path.cwd(), placement=placement, progress=opt.bars(quiet))
-        with store.run(run_id, plan.request.id, plan=canonical_json(plan.plain())) as run:
-            took = hours(run, records)
-    rows = table(records, protocol.columns)
-    lines = [*notes(unit.about, protocol, plan, records), "", took]
-    title = " ".join((name, *(settings or ())))
-    write_table(rows, out / "table.md", f"{title} ({run_id})", lines)
-    write(out / "report.html", records, title=f"Benchmark {title}")
-    typer.echo((out / "table.md").read_text())
-    typer.echo(f"page: {out / 'report.html'}")
+        if protocol.search:
+            run_id, bars = _run_id(plan), opt.bars(quiet)
+            found = searched_plan(
+                plan, protocol.search, store, run_id=run_id, base=base, placement=placement, progress=bars
+            )
+            plans = {"": found, "-random": plan}
+        for ending, one in plans.items():
+            run_id = _run_id(one)
+            records = run_plan(one, store, run_id=run_id, base=base, placement=placement, progress=opt.bars(quiet))
+            with store.run(run_id, one.request.id, plan=canonical_json(one.plain())) as run:
+                took = hours(run, records)
+            lines = [*notes(unit.about, protocol, one, records), "", took]
+            path, page = out / f"table{ending}.md", out / f"report{ending}.html"
+            write_table(table(records, protocol.columns), path, f"{title} ({run_id})", lines)
+            write(page, records, title=f"Benchmark {title}")
+            typer.echo(path.read_text())
+            typer.echo(f"page: {page}")
+
+
+def _run_id(plan: Plan) -> str:
+    """Return the name of a plan's run: what was finished of the same plan is not done again."""
+    return f"{plan.request.id}-{plan.digest()[:8]}"

@@ -118,6 +118,9 @@ class BenchmarkPlan:
 
     A column is METRIC:SPLIT, ATTACK:auc (forget against holdout rows), ATTACK:success, klom:SPLIT or ain. `methods` run where the user
     names none; `method_settings` has, by the same names, what differs from a method's defaults, and `notes` what the table must say.
+
+    With `search` (settings of engine/worst_case.py) the protocol has two requests: the rows of its source, and as many that the search
+    chooses on the same target.
     """
 
     source: str
@@ -129,6 +132,7 @@ class BenchmarkPlan:
     settings: Mapping[str, Any]
     method_settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    search: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Benchmark(Protocol):

@@ -13,7 +13,8 @@ from expunge.facts.digest import read_json
 from expunge.facts.errors import InputError
 from expunge.facts.record import Record
 from expunge.pipeline.over_models import AIN, KLOM, ain_of, is_over_models, klom_of
-from expunge.pipeline.plan import Plan, check_plan
+from expunge.pipeline.plan import Plan, SearchedPlan, check_plan
+from expunge.pipeline.searched import SEARCHED
 from expunge.statistics.auc import auc
 from expunge.store.run import Run
 
@@ -110,10 +111,19 @@ def notes(about: About, protocol: BenchmarkPlan, plan: Plan, records: Sequence[R
         "",
         *(f"- {text}" for text in (*about.differs, *protocol.notes)),
         *([f"- Settings other than the methods' defaults: {'; '.join(changed)}."] if changed else []),
+        *([f"- {_chosen(plan.request.searched, records)}"] if plan.request.searched else []),
         "",
         f"{model.name} {model.parameters / 1e6:.2f}M parameters; rows measured: {sizes}.",
         *([f"Mean seconds of a removal: {seconds}."] if seconds else []),
     ]
+
+
+def _chosen(searched: SearchedPlan, records: Sequence[Record]) -> str:
+    """Return how a searched request came about, and on whose target."""
+    count = next(split.n for split in records[0].splits if split.name == "forget")
+    told = ", ".join(f"{name}={value}" for name, value in searched.settings.items())
+    where = " or ".join(sorted({str(record.request["searched_on"]) for record in records}))
+    return f"Forget rows: {count} of {searched.among} training rows, chosen on {where} ({told}, seed={searched.seed})."
 
 
 def _seconds(records: Sequence[Record]) -> str:
@@ -134,9 +144,11 @@ def hours(run: Run, records: Sequence[Record]) -> str:
     """Return what a run took, over all its calls: training its models, removals, and measuring and attacking."""
     seconds = {name: float(read_json(run.piece(name))) for name in run.finished() if name.startswith("seconds-")}
     removing = sum(value for name, value in seconds.items() if name.startswith("seconds-unlearned-"))
+    searching = sum(value for name, value in seconds.items() if name.startswith(f"seconds-{SEARCHED}-"))
     judging = sum(record.cost["verification (s)"] for record in records)
     parts = {
-        "training models": sum(seconds.values()) - removing,
+        "training models": sum(seconds.values()) - removing - searching,
+        **({"searching for forget rows": searching} if searching else {}),
         "removals": removing,
         "measuring and attacking": judging,
     }

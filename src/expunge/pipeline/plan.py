@@ -21,6 +21,19 @@ class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class SearchedPlan(_Section):
+    """How the forget rows were chosen, where a search chose them (engine/worst_case.py).
+
+    `target` is the content digest of the model it ran on, `among` the number of rows that model was trained on, `settings` the search's.
+    It says where the ids in the source's settings come from and is not run again; a record says whether its target was that model.
+    """
+
+    target: str
+    among: int
+    seed: int = 0
+    settings: dict[str, Any] = Field(default_factory=dict)
+
+
 class RequestPlan(_Section):
     """What must be forgotten, and where the rows come from: a source unit with its settings."""
 
@@ -28,6 +41,7 @@ class RequestPlan(_Section):
     kind: Literal["data", "knowledge", "concept", "behaviour"] = "data"
     source: str = "records"
     settings: dict[str, Any] = Field(default_factory=dict)
+    searched: SearchedPlan | None = None
 
 
 class ModelPlan(_Section):
@@ -181,8 +195,11 @@ class Plan(_Section):
         return (self.seeds.target,)
 
     def plain(self) -> dict[str, Any]:
-        """Return the resolved plan as plain values, every default written out."""
-        return self.model_dump(mode="json")
+        """Return the resolved plan as plain values, every default written out; `request.searched` stands there only where rows were."""
+        found = self.model_dump(mode="json")
+        if self.request.searched is None:
+            del found["request"]["searched"]
+        return found
 
     def digest(self) -> str:
         """Return the sha256 of the resolved plan."""
@@ -229,8 +246,8 @@ def check_plan(raw: dict[str, Any], *, where: str = "plan") -> Plan:
 def _known_keys(place: tuple[str, ...]) -> tuple[str, ...]:
     model: type[BaseModel] = Plan
     inner: dict[str, type[BaseModel]] = {
-        "request": RequestPlan, "model": ModelPlan, "recipe": Recipe, "base_recipe": Recipe, "method": MethodPlan, "verify": VerifyPlan,
-        "thresholds": Thresholds, "seeds": SeedPlan,
+        "request": RequestPlan, "searched": SearchedPlan, "model": ModelPlan, "recipe": Recipe, "base_recipe": Recipe,
+        "method": MethodPlan, "verify": VerifyPlan, "thresholds": Thresholds, "seeds": SeedPlan,
     }  # fmt: skip
     for part in place:
         model = inner.get(part, model)

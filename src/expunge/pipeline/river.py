@@ -197,7 +197,7 @@ class River:
     ) -> Record:
         request = {"id": self.run.request, "kind": self.plan.request.kind, "label": label, **self.commitments}
         plan = self.plan.plain()
-        return verify(
+        record = verify(
             subjects,
             self.given.measured(),
             method=facts,
@@ -212,6 +212,15 @@ class River:
             cache=self.cache,
             progress=self.progress,
         )
+        return record.model_copy(update={"request": {**record.request, **self._searched_on(record)}})
+
+    def _searched_on(self, record: Record) -> dict[str, str]:
+        """Return whether the model that a searched set was found on is the target of this record, by its weights."""
+        searched = self.plan.request.searched
+        if searched is None:
+            return {}
+        same = any(one.role == "target" and one.content_digest == searched.target for one in record.models)
+        return {"searched_on": "this target" if same else "another model"}
 
     def _subjects(self, target: Path, retrained: Sequence[Path] | None = None) -> list[Subject]:
         given = [Subject.at(target, "target", "target", self.placement)]

@@ -75,14 +75,7 @@ def _asked(rows: Sequence[Row], forget: str, draw: np.random.Generator) -> list[
                 raise InputError(f"forget={forget!r}: the number of rows must lie between 1 and {len(rows)}")
             found = order[: int(value)]
         elif mode == "ids":
-            place = {row.id: i for i, row in enumerate(rows)}
-            ids = [part.strip() for part in value.split(",") if part.strip()]
-            unknown = [one for one in ids if one not in place]
-            if unknown:
-                raise InputError(
-                    f"no training row has the id {unknown[0]!r}; ids run from {rows[0].id} to {rows[-1].id}"
-                )
-            found = [place[one] for one in dict.fromkeys(ids)]
+            found = _places(rows, value)
         else:
             raise InputError(
                 f"forget={forget!r} is not understood",
@@ -97,9 +90,27 @@ def _asked(rows: Sequence[Row], forget: str, draw: np.random.Generator) -> list[
     return found
 
 
-def image_splits(rows: Sequence[Row], forget: str, holdout: float, draw: np.random.Generator) -> dict[str, Rows]:
-    """Return forget, retain and holdout of training rows; holdout is `holdout` rows a forget row, with the same labels."""
-    return shared_out(rows, _asked(rows, forget, draw), holdout, draw, kind=forget.startswith(("class=", "subclass=")))
+def _places(rows: Sequence[Row], ids: str) -> list[int]:
+    """Return indices of the rows that a list of ids with commas between them names."""
+    place = {row.id: i for i, row in enumerate(rows)}
+    named = [part.strip() for part in ids.split(",") if part.strip()]
+    unknown = [one for one in named if one not in place]
+    if unknown:
+        raise InputError(f"no training row has the id {unknown[0]!r}; ids run from {rows[0].id} to {rows[-1].id}")
+    return [place[one] for one in dict.fromkeys(named)]
+
+
+def image_splits(
+    rows: Sequence[Row], forget: str, holdout: float, draw: np.random.Generator, holdout_ids: str = ""
+) -> dict[str, Rows]:
+    """Return forget, retain and holdout of training rows; holdout is `holdout` rows a forget row, with the same labels.
+
+    With `holdout_ids` it is the rows that these name.
+    """
+    asked = _asked(rows, forget, draw)
+    if holdout_ids:
+        return _split(rows, asked, _places(rows, holdout_ids))
+    return shared_out(rows, asked, holdout, draw, kind=forget.startswith(("class=", "subclass=")))
 
 
 def shared_out(
@@ -125,6 +136,13 @@ def shared_out(
         if wanted.total():
             raise InputError(f"{wanted.total()} holdout rows are missing: too few others share a forget row's label",
                              do="set holdout lower or forget fewer rows")  # fmt: skip
+    return _split(rows, asked, held)
+
+
+def _split(rows: Sequence[Row], asked: Sequence[int], held: Sequence[int]) -> dict[str, Rows]:
+    both = set(asked) & set(held)
+    if both:
+        raise InputError(f"{rows[min(both)].id} is to be forgotten and a holdout row", do="name it in one place")
     gone = {*asked, *held}
     chosen = {
         "forget": sorted(asked),

@@ -42,6 +42,8 @@ class Digits:
     """What a model is to answer: digit, parity (even 0, odd 1), or groups of digits such as 01234,56789."""
     holdout: float = 0.5
     """Holdout rows a forget row, with the same labels, taken out of training; a class or subclass is shared out between the two."""
+    holdout_ids: str = ""
+    """Holdout rows by id, such as digits-17,digits-30, in place of drawn ones: so that other rows can be forgotten by the same target."""
     test: float = 0.2
     """Share of all rows kept for utility."""
     label_noise: float = 0.0
@@ -69,5 +71,5 @@ class Digits:
         given[rest] = noisy(labels[rest], self.label_noise, draw)
         coarse = None if self.labels == "digit" else drawn
         rows = image_rows(images, given, labels, "digits", subclasses=coarse)
-        found = image_splits([rows[i] for i in rest], self.forget, self.holdout, draw)
+        found = image_splits([rows[i] for i in rest], self.forget, self.holdout, draw, self.holdout_ids)
         return {**found, **test_splits([rows[i] for i in test], self.forget)}

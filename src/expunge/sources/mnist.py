@@ -47,6 +47,8 @@ class Mnist:
     """What a model is to answer: digit, parity (even 0, odd 1), or groups of digits such as 01234,56789."""
     holdout: float = 0.5
     """Holdout rows a forget row, with the same labels, taken out of training; a class or subclass is shared out between the two."""
+    holdout_ids: str = ""
+    """Holdout rows by id, such as mnist-17,mnist-30, in place of drawn ones: so that other rows can be forgotten by the same target."""
     train_rows: int = 0
     """Training images to use, from the first on; 0 takes all."""
     label_noise: float = 0.0
@@ -74,4 +76,5 @@ class Mnist:
         test = image_rows(
             test_images, test_labels, test_labels, "mnist-test", subclasses=test_drawn if coarse else None
         )
-        return {**image_splits(rows, self.forget, self.holdout, draw), **test_splits(test, self.forget)}
+        found = image_splits(rows, self.forget, self.holdout, draw, self.holdout_ids)
+        return {**found, **test_splits(test, self.forget)}

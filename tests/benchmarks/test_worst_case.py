@@ -1,0 +1,205 @@
+"""The worst-case protocol: a plan with a search, two tables of a small run, and the paper's claim on the protocol's own targets.
+
+The search is worked by hand in tests/engine/test_worst_case.py, with the claim at 600 and at 1,438 digits against several random sets.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from statistics import fmean
+
+import pytest
+import torch
+
+from expunge.app.command import main
+from expunge.benchmarks.worst_case import WorstCaseBenchmark
+from expunge.contract.apply import unlearn
+from expunge.contract.job import Job
+from expunge.contract.model import Model
+from expunge.contract.registry import find
+from expunge.contract.splits import Splits
+from expunge.engine.fit import fit
+from expunge.engine.worst_case import Search, worst_case
+from expunge.facts.digest import read_json
+from expunge.facts.errors import InputError
+from expunge.facts.record import Record
+from expunge.facts.rows import Rows
+from expunge.pipeline.benchmark import benchmark_plan, check_benchmark
+from expunge.pipeline.loading import load_model
+from expunge.pipeline.plan import Plan
+from expunge.pipeline.progress import Bars
+from expunge.pipeline.ready import source_rows
+from expunge.pipeline.searched import searched_plan
+from expunge.store import chain
+from expunge.store.store import Store
+
+METHODS = ("finetune", "l1_sparse", "scrub", "random_label")
+
+
+def planned(unit: WorstCaseBenchmark, data: Path | None = None) -> Plan:
+    protocol = unit.run(data)
+    check_benchmark(protocol)
+    return benchmark_plan("worst_case", protocol, protocol.methods, seeds=(0,), retrained=(101, 102))
+
+
+def test_settings_reach_the_plan_and_the_search(tmp_path: Path) -> None:
+    """Fails if the share, the noise, the seed, a setting of the search or the training does not arrive, or MNIST is not read where it is given."""
+    unit = find("benchmark", "worst_case").create(
+        {"share": 0.2, "label_noise": 0.1, "seed": 7, "lower": "random_label", "rounds": 5, "width": 32, "epochs": 3}
+    )
+    plan = planned(unit)
+    assert plan.request.source == "digits"
+    assert plan.request.settings == {"forget": "random=0.2", "holdout": 1.0, "label_noise": 0.1, "seed": 7}
+    assert (plan.model.architecture, plan.model.settings) == ("mlp", {"width": 32, "depth": 1})
+    assert plan.recipe is not None
+    assert (plan.recipe.epochs, plan.recipe.stop_loss) == (3, 0.02)
+    assert Search(**unit.run(None).search) == Search(lower="random_label", rounds=5)
+    assert {"accuracy:forget", "accuracy:retain", "loss:auc"} <= set(unit.run(None).columns)
+    (tmp_path / "mnist.npz").write_bytes(b"")
+    given = planned(WorstCaseBenchmark(train_rows=500), tmp_path).request
+    assert (given.source, given.settings["data"], given.settings["train_rows"]) == (
+        "mnist", str(tmp_path / "mnist.npz"), 500
+    )  # fmt: skip
+    with pytest.raises(InputError, match="there is no file"):
+        WorstCaseBenchmark().run(tmp_path / "none.npz")
+
+
+@pytest.mark.parametrize("share", [0.0, -0.1, 0.5, 1.0, float("nan")])
+def test_shares_that_leave_nothing_are_refused(share: float) -> None:
+    """Fails if no row, or as many as leave none to retain beside the holdout rows, can be asked for."""
+    with pytest.raises(InputError, match="share must lie between 0 and 0.5"):
+        find("benchmark", "worst_case").create({"share": share})
+    with pytest.raises(InputError, match="lower must be finetune or random_label"):
+        find("benchmark", "worst_case").create({"lower": "ascent"})
+
+
+def test_a_small_run_has_a_table_for_each_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The searched rows are those that the engine finds on the target that both tables show.
+
+    Fails if the searched run has another target, other holdout or test rows or the random rows; if the search's settings or the count are
+    lost on the way; if the record does not say how its rows were chosen; if a method ran on rows that were not committed to before; or if
+    the tables are exchanged.
+    """
+    sets = ("share=0.05", "width=32", "epochs=12", "rounds=3", "passes=4", "lr=0.003", "seed=3")
+    words = ["--methods", "finetune", "--seeds", "0", "--retrained-seeds", "101", "--quiet", "--out", str(tmp_path / "out"),
+             *(word for one in sets for word in ("--set", one))]  # fmt: skip
+    monkeypatch.setattr("sys.argv", ["expunge", "bench", "worst_case", *words])
+    with contextlib.suppress(SystemExit):
+        main()
+    texts = {kind: (tmp_path / "out" / f"table{kind}.md").read_text() for kind in ("", "-random")}
+    with Store.open(tmp_path / "out" / "store") as store:
+        rows = chain.rows(store.connection)
+        records = {}
+        for row in rows:
+            if row.kind == "record":
+                one = Record.model_validate(read_json(store.objects.get(row.object)))
+                records[str(row.request), str(one.request["label"])] = one
+        kinds = [(row.request, row.kind) for row in rows]
+        folders = {str(row.request): store.folder / "runs" / str(row.run) / "pieces" for row in rows if row.run}
+    drawn = "bench-worst_case"
+    (name,) = {request for request, _ in records} - {drawn}
+    found, random = records[name, "finetune-0"], records[drawn, "finetune-0"]
+
+    plan = Plan.model_validate(random.plan)
+    given = source_rows(plan, Path())
+    every = Rows(tuple(sorted((*given["forget"], *given["retain"]), key=lambda row: row.id)))
+    target = load_model(folders[drawn] / "target")
+    wanted = worst_case(target, every, 72, Search(rounds=3, passes=4, lr=0.003), job=Job(seed=0))
+    mine = {split.name: split.ids for split in found.splits}
+    assert sorted(mine["forget"]) == sorted(every.take(wanted.rows).ids)
+    theirs = {split.name: split.ids for split in random.splits}
+    assert mine["forget"] != theirs["forget"]
+    assert (mine["holdout"], mine["test"]) == (theirs["holdout"], theirs["test"])
+    assert found.models[0].content_digest == random.models[0].content_digest
+    assert found.models[1].content_digest != random.models[1].content_digest
+
+    how = found.plan["request"]["searched"]
+    assert how["target"] == found.models[0].content_digest
+    assert (how["among"], how["settings"]["lower"], how["settings"]["rounds"]) == (len(every), "finetune", 3)
+    assert found.request["searched_on"] == "this target"
+    assert "searched" not in random.plan["request"]
+    assert "searched_on" not in random.request
+    own = [kind for request, kind in kinds if request == name]
+    assert own[:2] == ["request", "run"]
+    assert own.count("record") == len(own) - 2
+
+    assert (
+        f"Forget rows: 72 of {len(every)} training rows, chosen on this target (lower=finetune, rounds=3" in texts[""]
+    )
+    assert "chosen on" not in texts["-random"]
+    for kind, record in (("", found), ("-random", random)):
+        head, _, *body = [
+            [cell.strip() for cell in line[1:-1].split("|")] for line in texts[kind].splitlines() if line[:1] == "|"
+        ]
+        shown = {row[0]: dict(zip(head, row, strict=True)) for row in body}
+        assert list(shown) == ["target", "retrained-0", "untrained", "do_nothing", "finetune"]
+        measured = {(one.metric, one.model, one.split): one.score.value for one in record.measurements}
+        value = measured["accuracy", "unlearned", "forget"]
+        assert value is not None
+        assert float(shown["finetune"]["accuracy forget"]) == pytest.approx(value, abs=6e-4)
+        assert (tmp_path / "out" / f"report{kind}.html").is_file()
+
+
+@torch.no_grad()
+def wrong(model: Model, rows: Rows) -> float:
+    batch = model.pack(rows)
+    return 100 * float((model.logits(batch).argmax(-1) != batch.targets).float().mean())
+
+
+def answered_wrong(unit: WorstCaseBenchmark, folder: Path) -> dict[tuple[str, str], float]:
+    """Return percent of forget rows answered wrong by (kind of set, model); every method but relabelling keeps 93% of its retain rows."""
+    torch.set_num_threads(1)
+    protocol, plan = unit.run(None), planned(unit)
+    with Store.open(folder) as store:
+        second = searched_plan(plan, protocol.search, store, run_id="r", progress=Bars(quiet=True))
+    target, found = load_model(folder / "runs" / "r" / "pieces" / "target"), {}
+    for kind, one in (("searched", second), ("random", plan)):
+        rows = source_rows(one, Path())
+        for name in METHODS:
+            splits = Splits.of(forget=rows["forget"], retain=rows["retain"])
+            after, _ = unlearn(find("method", name).create(), target, splits, job=Job(seed=0))
+            found[kind, name] = wrong(after, rows["forget"])
+            assert wrong(after, rows["retain"]) < (14 if name == "random_label" else 7), name
+        assert plan.recipe is not None
+        models = [
+            fit(target.fresh(seed), rows["retain"], plan.recipe.model_copy(update={"seed": seed}), job=Job(seed=seed))
+            for seed in (101, 102)
+        ]
+        found[kind, "retrained"] = fmean(wrong(model, rows["forget"]) for model in models)
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lower", ["finetune", "random_label"])
+def test_claim_a_searched_set_is_forgotten_less_and_random_sets_flatter_by_that_measure_alone(
+    lower: str, tmp_path: Path
+) -> None:
+    """Digits, a fifth of the labels wrong, 144 of 1,294 rows, three targets; percent of forget rows answered wrong.
+
+    Means, searched against random, the set found on fine-tuning: fine-tuning .2 and 20.1, l1_sparse .2 and 19.9, scrub 4.2 and 10.4,
+    relabelling 8.8 and 15.3, retrained 2.2 and 31.4. Found on relabelling: .9, .9, 1.2 and 1.2, retrained 4.7. On three other targets
+    relabelling was 12.0 and 14.4 on the set found on fine-tuning (18.1 and 16.0 on one): that transfer is not asserted.
+    The distance to models retrained without the same rows is smaller on searched sets than on random ones (fine-tuning 2.0 and 11.2
+    points): by that measure random sets flatter nobody. Fails if the search chooses rows that fall first, or the plan asks for other rows than it chose.
+    """
+    found = [
+        answered_wrong(WorstCaseBenchmark(seed=seed, search=Search(lower=lower)), tmp_path / str(seed))
+        for seed in (0, 1, 2)
+    ]
+    print(lower, found)
+    for name in ("finetune", "l1_sparse"):
+        assert max(one["searched", name] for one in found) <= 4
+        assert min(one["random", name] for one in found) >= 8
+
+    def mean(kind: str, name: str) -> float:
+        return fmean(one[kind, name] for one in found)
+
+    assert mean("searched", "scrub") <= mean("random", "scrub") - 3
+    if lower == "random_label":
+        assert mean("searched", "random_label") <= mean("random", "random_label") - 5
+    gap = {
+        kind: fmean(abs(one[kind, "finetune"] - one[kind, "retrained"]) for one in found)
+        for kind in ("searched", "random")
+    }
+    assert gap["searched"] <= gap["random"] - 3
