@@ -127,6 +127,8 @@ def test_a_small_run_has_a_table_for_each_request(tmp_path: Path, monkeypatch: p
     assert (
         f"Forget rows: 72 of {len(every)} training rows, chosen on this target (lower=finetune, rounds=3" in texts[""]
     )
+    assert texts[""].startswith("# worst_case share=0.05 ")
+    assert texts["-random"].startswith("# worst_case-random share=0.05 ")
     assert "chosen on" not in texts["-random"]
     for kind, record in (("", found), ("-random", random)):
         head, _, *body = [

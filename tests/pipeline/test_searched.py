@@ -152,6 +152,9 @@ def test_a_record_says_whether_its_target_was_searched(tmp_path: Path) -> None:
 
 def test_what_cannot_be_searched_is_refused(tmp_path: Path, command: Command) -> None:
     """Fails if hours of training come first: a target for each seed, a source that cannot be asked by ids, a set that was searched."""
+    each = {**small().plain(), "seeds": {"target": "method"}}
+    with pytest.raises(InputError, match="each seed of a method starts from a target of its own"):
+        check_searchable(check_plan(each))
     done = command("bench", "worst_case", "--also", "klom", "--out", tmp_path / "out")
     assert done.code == 2
     assert "a forget set is searched on one target" in done.err

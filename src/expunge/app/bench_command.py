@@ -66,8 +66,7 @@ def bench(
     if protocol.search:
         check_searchable(plan)
     check_plan_ready(plan, Path.cwd())
-    base, placement, title = Path.cwd(), opt.placement(device, dtype, threads), " ".join((name, *(settings or ())))
-    plans = {"": plan}
+    base, placement, plans = Path.cwd(), opt.placement(device, dtype, threads), {"": plan}
     with Store.open(out / "store") as store:
         if protocol.search:
             run_id, bars = _run_id(plan), opt.bars(quiet)
@@ -81,6 +80,7 @@ def bench(
             with store.run(run_id, one.request.id, plan=canonical_json(one.plain())) as run:
                 took = hours(run, records)
             lines = [*notes(unit.about, protocol, one, records), "", took]
+            title = " ".join((name + ending, *(settings or ())))
             path, page = out / f"table{ending}.md", out / f"report{ending}.html"
             write_table(table(records, protocol.columns), path, f"{title} ({run_id})", lines)
             write(page, records, title=f"Benchmark {title}")
