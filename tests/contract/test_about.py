@@ -24,6 +24,7 @@ FACTS: dict[str, Any] = {
         ({"needs": ("forget", "moon")}, "unknown needs .'moon'"),
         ({"modalities": ("text", "audio")}, "unknown modalities .'audio'"),
         ({"battery": "huge"}, "unknown battery 'huge'"),
+        ({"takes": ("shadows", "retrained")}, "cannot take .'retrained'"),
         ({"search": {"lr": ("gaussian", 0.0, 1.0)}}, "search of 'lr'"),
         ({"search": {"lr": ("log", 0.0, 1.0)}}, "search of 'lr'"),
         ({"search": {"lr": ("linear", 1.0, 0.5)}}, "search of 'lr'"),
@@ -41,3 +42,10 @@ def test_ranges_of_a_search() -> None:
     """Fails if a range of one of the four kinds is refused."""
     given = {"a": ("log", 1e-3, 1.0), "b": ("linear", 0.0, 1.0), "c": ("int", 1, 5), "d": ("choice", "x", "y")}
     assert About(**FACTS, search=given).search == given
+
+
+def test_what_is_taken_is_read_and_not_needed() -> None:
+    """Fails if what a unit only takes holds a battery back, or nobody gathers it."""
+    found = About(**FACTS, takes=("shadows",))
+    assert found.needs == ("forget",)
+    assert found.reads == ("forget", "shadows")

@@ -64,6 +64,13 @@ class Shadowed(Spy):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Taking(Spy):
+    """An attack that compares with shadow models where there are any."""
+
+    about = replace(Spy.about, takes=("shadows",))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Patching(Spy):
     """An attack that reads the target's weights."""
 
@@ -170,10 +177,10 @@ def test_who_rows_belong_to_is_part_of_the_key(problem: Problem, tmp_path: Path)
         assert len(CALLS) == 2
 
 
-def test_shadow_models_are_part_of_the_key(problem: Problem, tmp_path: Path) -> None:
+@pytest.mark.parametrize("spy", [Shadowed(), Taking()])
+def test_shadow_models_are_part_of_the_key(spy: Spy, problem: Problem, tmp_path: Path) -> None:
     """Fails if an outcome found beside other shadow models, or other memberships of the same ones, is read back."""
     rows = problem.splits.rows["forget"]
-    spy = Shadowed()
     CALLS.clear()
 
     def ask(store: Store, *members: slice, log_prob: float = -1.0) -> int:

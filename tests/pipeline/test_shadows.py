@@ -36,7 +36,7 @@ PLAN: dict[str, Any] = {
     "model": {"architecture": "mlp", "settings": {"width": 64}},
     "recipe": {"epochs": 25, "lr": 1e-2, "batch_size": 32},
     "method": [{"name": "finetune", "settings": {"epochs": 1}}, {"name": "ascent", "settings": {"epochs": 1}}],
-    "verify": {"attacks": ["lira", "u_lira"], "metrics": ["probability"], "shadows": COUNT},
+    "verify": {"attacks": ["lira", "u_lira", "rmia"], "metrics": ["probability"], "shadows": COUNT},
 }
 
 
@@ -266,6 +266,31 @@ def test_lira_finds_members_of_the_target_above_its_control(
     assert found.forget == pytest.approx(expected, rel=1e-3)
 
 
+def test_rmia_compares_with_the_same_shadow_models(whole: tuple[Opened, list[Record], Counter[str]]) -> None:
+    """Fails if the retrained models stay its reference models, or the shadow models that lira gathered are not handed to it.
+
+    By hand from the pieces: the share of holdout rows whose p over the mean p of models in and out lies below the forget row's.
+    """
+    opened, records, _ = whole
+    pairs: tuple[Shadow, ...] = opened.river.shadows()["halves"]
+    target = load_model(opened.run.directory("target"), opened.river.placement)
+
+    def ratio(rows: Rows) -> np.ndarray:
+        features, labels = torch.tensor([row["features"] for row in rows]), [row["label"] for row in rows]
+
+        def p(model: Any) -> np.ndarray:
+            with torch.no_grad():
+                return torch.softmax(model.module(features).double(), 1)[range(len(rows)), labels].numpy()
+
+        return p(target) / np.mean([p(one.open()) for one in pairs], axis=0)  # every row is in half of the models
+
+    population = ratio(opened.given.rows["holdout"])
+    expected = [np.mean(x > population) for x in ratio(opened.given.rows["forget"])]
+    found = next(one for one in records[0].outcomes if (one.attack, one.model) == ("rmia", "target"))
+    assert found.forget == pytest.approx(expected, abs=0.021)  # a near tie may fall the other way in floats
+    assert outcome_auc(records[0], "rmia", "target") > 0.8
+
+
 def test_u_lira_sees_doing_nothing_and_no_second_retrained_model(
     whole: tuple[Opened, list[Record], Counter[str]],
 ) -> None:
@@ -340,7 +365,7 @@ def test_a_method_that_acts_before_training(tmp_path: Path) -> None:
     [
         ({"verify": {**PLAN["verify"], "shadows": 1}}, "shadows must be 0, or even and at least 4, not 1"),
         ({"verify": {**PLAN["verify"], "shadows": 5}}, "shadows must be 0, or even and at least 4, not 5"),
-        ({"verify": {"shadows": 4}}, "no attack of this plan reads them"),
+        ({"verify": {"shadows": 4, "battery": "quick"}}, "no attack of this plan reads them"),
         ({"verify": {"shadows": 4, "attacks": ["loss"]}}, "no attack of this plan reads them"),
         ({"model": {"directory": "somewhere"}, "recipe": None}, r"give \[recipe\]"),
         ({"seeds": {"retrained": [101, 1003]}}, "seeds 1000 to 1017, and a model compared with them has one of those"),
@@ -371,6 +396,7 @@ def test_without_shadow_models_the_reason_names_the_key(tmp_path: Path) -> None:
     reasons = {
         one.attack: str(one.unscored) for one in record.outcomes if one.model == "target" and one.step == "resistant"
     }
-    assert set(reasons) == {"lira", "u_lira"}
+    assert set(reasons) == {"lira", "u_lira", "rmia"}
+    assert reasons.pop("rmia") == "None"
     assert all("verify.shadows = N" in reason for reason in reasons.values())
     assert "shadow models" not in record.cost

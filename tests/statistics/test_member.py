@@ -130,14 +130,28 @@ def test_lira_equals_scipy_example_by_example(per_example_from: int) -> None:
 
 
 def test_offline_lira_and_u_lira_equal_scipy() -> None:
-    """Fails if the offline tail is the upper one, or U-LiRA's numerator is the retrained side."""
+    """Fails if the offline tail is the lower one, its sign is turned, or U-LiRA's numerator is the retrained side."""
     phi, table, _ = shadows()
     mean, deviation = table.mean(0), table.std(0, ddof=1)
     found = member.lira_offline(phi, table, per_example_from=64)
-    assert found == pytest.approx(stats.norm.cdf(phi, mean, deviation), rel=1e-9)
+    assert found == pytest.approx(-stats.norm.logsf(phi, mean, deviation), rel=1e-9)
     other = table + 1.5
     ratio = stats.norm.logpdf(phi, other.mean(0), deviation) - stats.norm.logpdf(phi, mean, deviation)
     assert member.u_lira(phi, other, table, per_example_from=64) == pytest.approx(ratio, rel=1e-9)
+
+
+def test_rows_sure_to_the_last_digit_of_single_precision_lie_beside_their_neighbours() -> None:
+    """Fails if 1 - p is kept far below what a float holds: the first float below p = 1 has phi 15.9, and p = 1 would have 27.6."""
+    last, sure = member.logit([-(2.0**-23), 0.0])
+    assert last == pytest.approx(23 * np.log(2), abs=1e-6)
+    assert sure == pytest.approx(24 * np.log(2), abs=1e-6)
+
+
+def test_offline_lira_tells_sure_rows_apart() -> None:
+    """Fails if the score is 1 - Pr: 9 and 12 deviations above the mean are both 1 in floats, and few false positives cannot be had."""
+    found = member.lira_offline([9.0, 12.0, 40.0], np.array([[-1.0] * 3, [0.0] * 3, [1.0] * 3]))
+    assert found == pytest.approx(-stats.norm.logsf([9.0, 12.0, 40.0]), rel=1e-9)
+    assert found[0] < found[1] < found[2]
 
 
 def test_lira_refuses_shadows_without_spread() -> None:
@@ -172,6 +186,18 @@ def test_rmia_is_fast_and_exact_at_size() -> None:
     found = member.rmia(of_x, of_z, gamma=2.0)
     assert time.process_time() - started < 0.1
     assert found[:200].tolist() == dense_rmia(of_x[:200], of_z, 2.0).tolist()
+
+
+def test_online_marginal_by_hand() -> None:
+    """Fails if it is the mean over all models: three of four were trained on the first row, (0.8 + 0.2) / 2 and not 0.65."""
+    p = np.array([[0.9, 0.5], [0.8, 0.1], [0.7, 0.3], [0.2, 0.6]])
+    inside = np.array([[True, False], [True, False], [True, True], [False, True]])
+    assert member.online_marginal(p, inside).tolist() == pytest.approx([0.5, 0.375])
+    for known in (np.ones_like(inside), np.zeros_like(inside)):
+        with pytest.raises(InputError, match="by all or by none"):
+            member.online_marginal(p, known)
+    with pytest.raises(InputError, match="memberships"):
+        member.online_marginal(p, inside[:3])
 
 
 def test_offline_marginal_by_hand() -> None:

@@ -18,6 +18,8 @@ def unit_page(unit: Listing) -> str:
     lines.append(f"- Claim to test: {about.claim}")
     lines.append(f"- Serves: {', '.join(about.modalities)}")
     lines.append(f"- Needs: {', '.join(about.needs) or 'nothing'}")
+    if about.takes:
+        lines.append(f"- Takes, where a run has them: {', '.join(about.takes)}")
     if unit.kind == "method":
         lines.append(f"- Scopes: {', '.join(about.scope)}; provenance it can give: {about.provenance}")
     if about.before_training:

@@ -26,7 +26,8 @@ def plain(unit: Listing) -> dict[str, Any]:
     about = unit.about
     return {
         "kind": unit.kind, "name": unit.name, "class": unit.class_name, "summary": unit.summary,
-        "modalities": list(about.modalities), "needs": list(about.needs), "claim": about.claim, "paper": about.paper,
+        "modalities": list(about.modalities), "needs": list(about.needs), "takes": list(about.takes),
+        "claim": about.claim, "paper": about.paper,
         "link": about.link, "year": about.year, "paper_id": about.paper_id, "scope": list(about.scope),
         "stochastic": about.stochastic, "provenance": about.provenance, "differs": list(about.differs), "cost": about.cost,
         "settings": [{"name": knob.name, "type": knob.annotation, "default": knob.default, "doc": knob.doc} for knob in unit.knobs],

@@ -9,7 +9,7 @@ import numpy as np
 from expunge.contract.about import About
 from expunge.contract.evidence import Evidence
 from expunge.contract.units import Probe
-from expunge.engine.membership import member_outcome
+from expunge.engine.membership import halves_of, member_outcome
 from expunge.engine.readings import own_scores
 from expunge.facts.errors import InputError
 from expunge.facts.record import Outcome
@@ -36,13 +36,18 @@ class Lira:
         link="https://arxiv.org/abs/2112.03570",
         year=2022,
         stochastic=False,
-        differs=("For text phi is taken of the geometric mean probability a token; the paper attacks classifiers.",),
+        differs=(
+            "For text phi is taken of the geometric mean probability a token; the paper attacks classifiers.",
+            "Offline the tail is taken as -log Pr, which ranks alike: in floats 1 - Pr is 1 for the surest rows, and they tie.",
+            "On digits of which a fifth bear wrong labels it finds .19 of the members at 1% false positives with 32 shadow models, the "
+            "loss .01; on digits as they are .06 and none.",
+        ),
         battery="full",
         cost="arithmetic; the shadow models are pipeline's and cost a training run each",
     )
 
     offline: bool = False
-    """One-sided, Pr[N(out) <= phi], with the retrained models as shadows: none of them saw a forget or a holdout row."""
+    """One-sided, -log Pr[N(out) > phi], with the retrained models as shadows: none of them saw a forget or a holdout row."""
 
     def run(self, evidence: Evidence, probe: Probe) -> Outcome:
         """Return a member score a row; unscored without shadow models."""
@@ -62,13 +67,9 @@ def _offline(evidence: Evidence, split: str) -> FloatArray:
 
 
 def _online(evidence: Evidence, split: str) -> FloatArray:
-    shadows = evidence.shadows.get("halves", ())
+    shadows, inside = halves_of(evidence, split)
     if not shadows:
         raise InputError(
             "there are no shadow models trained on halves of the forget and holdout rows; a plan's verify.shadows = N trains them"
         )
-    if any("members" not in shadow.rows for shadow in shadows):
-        raise InputError("a shadow model does not say on which rows it was trained (its rows `members`)")
-    trained = [set(shadow.rows["members"].ids) for shadow in shadows]
-    inside = np.array([[row in known for row in evidence.rows[split].ids] for known in trained])
     return member.lira(_phi(evidence, split), np.array([_phi(shadow, split) for shadow in shadows]), inside)

@@ -41,6 +41,8 @@ features sites generate gradients. From the pipeline: frozen
 generations, attacks (other attacks' scores), model (the weights, to copy and train), values (rows with a `value`),
 predictions (every class's probability, of models that answer once a row), weights (arrays by name), untrained (its evidence).
 """
+TAKEN = frozenset({"shadows"})
+"""What an attack may take where a run has it and do without else: of `NEEDS`, what the pipeline gathers only where it is read."""
 MODALITIES = ("text", "vision", "tabular", "diffusion", "gan", "vlm")
 BATTERIES = ("quick", "standard", "full")
 NAMED = "named"
@@ -68,6 +70,7 @@ class About:
     of settings that `expunge tune` searches: ("log", low, high), ("linear", low, high), ("int", low, high) or ("choice", a, b...).
     `an_epoch` names the splits that an epoch passes over, one after the other, where that is not the forget rows (the retain rows of a
     method that reads no other) alone: stages that a budget of steps has to leave room for.
+    `takes` names what an attack reads where a run has it, and does without else: it holds no battery back.
     """
 
     needs: tuple[str, ...]
@@ -86,6 +89,7 @@ class About:
     step: str = "resistant"
     battery: str = "standard"
     row_fields: tuple[str, ...] = ()
+    takes: tuple[str, ...] = ()
     inert_when: Mapping[str, str] = field(default_factory=dict)
     allowances: Mapping[str, str] = field(default_factory=dict)
     search: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
@@ -95,6 +99,9 @@ class About:
         unknown = [need for need in self.needs if need not in NEEDS]
         if unknown:
             raise ValueError(f"unknown needs {unknown}; the closed list is {sorted(NEEDS)}")
+        beyond = [need for need in self.takes if need not in TAKEN]
+        if beyond:
+            raise ValueError(f"a unit cannot take {beyond}; known are {sorted(TAKEN)}")
         if self.battery not in (*BATTERIES, NAMED):
             raise ValueError(f"unknown battery {self.battery!r}; known are {[*BATTERIES, NAMED]}")
         wrong = [name for name in self.modalities if name not in MODALITIES]
@@ -103,3 +110,8 @@ class About:
         for name, given in self.search.items():
             if not is_range(given):
                 raise ValueError(f"the search of {name!r} is no range: {given}")
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """What it needs, and what it takes where there is any."""
+        return (*self.needs, *self.takes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from expunge.contract.evidence import Evidence
 from expunge.facts.errors import InputError, UndeclaredRead
@@ -12,6 +13,18 @@ from expunge.facts.record import Outcome
 from expunge.statistics.clusters import FloatArray
 
 SPLITS = ("forget", "holdout")
+
+
+def halves_of(evidence: Evidence, split: str) -> tuple[tuple[Evidence, ...], NDArray[np.bool_]]:
+    """Return the shadow models trained on halves of the forget and holdout rows, and which saw which row of a split, (models, rows).
+
+    No shadow models where the run trained none; raises where one does not say on which rows it was trained.
+    """
+    shadows = evidence.shadows.get("halves", ())
+    if any("members" not in shadow.rows for shadow in shadows):
+        raise InputError("a shadow model does not say on which rows it was trained (its rows `members`)")
+    trained = [set(shadow.rows["members"].ids) for shadow in shadows]
+    return shadows, np.array([[row in known for row in evidence.rows[split].ids] for known in trained], np.bool_)
 
 
 def member_outcome(attack: str, evidence: Evidence, scores_of: Callable[[str], FloatArray]) -> Outcome:

@@ -90,7 +90,7 @@ class Attacker:
 
     def _key(self, name: str, unit: Any, model: Model, evidence: Evidence) -> str:
         """Everything an outcome depends on: the unit, the weights, the rows, and the other models' evidence by content."""
-        beside, target = self._beside(evidence, frozenset(unit.about.needs)), self._target(unit)
+        beside, target = self._beside(evidence, frozenset(unit.about.reads)), self._target(unit)
         if target is not None:
             beside.append(weights_digest(target.module))
         recipe = self.measurer.job.recipe if "recipe" in unit.about.needs else None
@@ -120,12 +120,12 @@ class Attacker:
             kept = self.digests[id(of)] = (of, make())  # the object is kept too, so that no other takes its id
         return kept[1]
 
-    def _beside(self, evidence: Evidence, needs: frozenset[str]) -> list[Any]:
-        """Return digests of the other models' evidence that a unit with `needs` may read."""
-        compared = needs & {"retrained", "target", "shadows"}
+    def _beside(self, evidence: Evidence, reads: frozenset[str]) -> list[Any]:
+        """Return digests of the other models' evidence that a unit which `reads` these may read."""
+        compared = reads & {"retrained", "target", "shadows"}
         others = [evidence.reference, evidence.target, *evidence.retrained] if compared else []
         found: list[Any] = [self._scored(other) for other in others if other is not None]
-        if "shadows" in needs:
+        if "shadows" in reads:
             for kind, shadows in sorted(evidence.shadows.items()):
                 found.append([kind, [[self._scored(one), list(one.rows["members"].ids)] for one in shadows]])
         return found

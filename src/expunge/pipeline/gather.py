@@ -26,7 +26,7 @@ def gather(
     progress: Bars,
 ) -> dict[str, Evidence]:
     """Return each subject's evidence by name; shadow models are measured only where an attack reads them."""
-    needs = union(unit.about.needs for _, unit in (*battery.metrics, *battery.attacks))
+    needs = union(unit.about.reads for _, unit in (*battery.metrics, *battery.attacks))
     wanted = Wanted(needs, rows, max_new_tokens, frozenset(rows))
     found = {}
     for subject in subjects:

@@ -97,7 +97,7 @@ class MethodPlan(_Section):
 class VerifyPlan(_Section):
     """Which battery, metrics and attacks; how much to generate and to look at.
 
-    `shadows` is the number of shadow models of each kind that are trained for attacks that compare with them (LiRA, U-LiRA).
+    `shadows` is the number of shadow models of each kind that are trained for attacks that compare with them (LiRA, U-LiRA, RMIA).
     """
 
     battery: Literal["quick", "standard", "full"] = "standard"
@@ -268,10 +268,10 @@ def _check_units(plan: Plan) -> None:
     margins = (name.partition("/")[0] for name in plan.thresholds.indistinguishable_margins)
     for name in (*(plan.verify.metrics or ()), *margins):
         find("metric", name)
-    if plan.verify.shadows and not any("shadows" in find("attack", name).about.needs for name in _attacks(plan.verify)):
+    if plan.verify.shadows and not any("shadows" in find("attack", name).about.reads for name in _attacks(plan.verify)):
         raise InputError(
             f"verify.shadows trains {plan.verify.shadows} shadow models of each kind, and no attack of this plan reads them",
-            do='set verify.battery = "full", name lira or u_lira in verify.attacks, or leave shadows out',
+            do='set verify.battery = "full", name lira, u_lira or rmia in verify.attacks, or leave shadows out',
         )
     for name, settings in plan.verify.settings.items():
         kind = "attack" if name in units("attack") else "metric"

@@ -50,8 +50,12 @@ def reference(scores: PositionScores, of_reference: PositionScores) -> FloatArra
     return loss(scores) - loss(of_reference)
 
 
-def logit(log_prob: Sequence[float] | FloatArray, *, least: float = 1e-12) -> FloatArray:
-    """Return phi = log(p / (1 - p)) of log-probabilities, 1 - p kept at `least` or more."""
+def logit(log_prob: Sequence[float] | FloatArray, *, least: float = 2.0**-24) -> FloatArray:
+    """Return phi = log(p / (1 - p)) of log-probabilities, 1 - p kept at `least` or more.
+
+    Models answer in single precision, where 1 - p is 0 below 2^-24: a least 1 - p far under that would put the surest rows, by rounding
+    alone, far above those next to them, and such jumps fill the variances of LiRA.
+    """
     array = numbers(log_prob, "log-probabilities")
     if (array > 1e-9).any():
         raise InputError("a log-probability is positive")
@@ -78,12 +82,16 @@ def lira(
 
 
 def lira_offline(phi: Sequence[float] | FloatArray, shadows: FloatArray, *, per_example_from: int = 64) -> FloatArray:
-    """Return LiRA's offline score Pr[N(mean_out, variance_out) <= phi], from shadows not trained on the example."""
-    from scipy.special import ndtr
+    """Return LiRA's offline score -log Pr[N(mean_out, variance_out) > phi], from shadows not trained on the example.
+
+    Source: Carlini et al. 2022. Differs: the paper's 1 - Pr ranks the same rows alike, but is 1 in floats from 8 deviations on: where
+    models are sure, the first rows tie, and no threshold of few false positives lies between them.
+    """
+    from scipy.special import log_ndtr
 
     table = np.asarray(shadows, np.float64)
     mean, variance = _moments(phi, table, np.ones(table.shape, np.bool_), per_example_from)
-    return np.asarray(ndtr((numbers(phi, "scores") - mean) / np.sqrt(variance)), np.float64)
+    return np.asarray(-log_ndtr((mean - numbers(phi, "scores")) / np.sqrt(variance)), np.float64)
 
 
 def u_lira(
@@ -103,6 +111,20 @@ def u_lira(
 def offline_marginal(p_out: Sequence[float] | FloatArray, *, a: float = 0.3) -> FloatArray:
     """Return RMIA's p(x) from models not trained on x: ((1 + a) p_out(x) + (1 - a)) / 2.  Source: Zarifzadeh et al. 2024."""
     return ((1 + a) * numbers(p_out, "probabilities") + (1 - a)) / 2
+
+
+def online_marginal(p: FloatArray, trained_on: NDArray[np.bool_]) -> FloatArray:
+    """Return RMIA's p(x) where reference models of both kinds are: (mean p of those trained on x + mean p of the others) / 2.
+
+    `p` and `trained_on` are (models, examples). Source: Zarifzadeh et al. 2024; with equally many of either kind it is the mean of all.
+    """
+    table, inside = np.asarray(p, np.float64), np.asarray(trained_on, np.bool_)
+    if table.ndim != 2 or table.shape != inside.shape:
+        raise InputError(f"{table.shape} probabilities, {inside.shape} memberships")
+    if inside.all(0).any() or not inside.any(0).all():
+        raise InputError("an example was trained on by all or by none of the reference models")
+    each = [np.where(chosen, table, 0.0).sum(0) / chosen.sum(0) for chosen in (inside, ~inside)]
+    return np.asarray((each[0] + each[1]) / 2, np.float64)
 
 
 def rmia(
