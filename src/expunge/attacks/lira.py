@@ -37,7 +37,8 @@ class Lira:
         year=2022,
         stochastic=False,
         differs=(
-            "For text phi is taken of the geometric mean probability a token; the paper attacks classifiers.",
+            "For text phi is taken of the geometric mean probability a token, for a predicted number of exp(-z^2 / 2), z its error in "
+            "standard deviations of the targets; the paper attacks classifiers.",
             "Offline the tail is taken as -log Pr, which ranks alike: in floats 1 - Pr is 1 for the surest rows, and they tie.",
             "On digits of which a fifth bear wrong labels it finds .19 of the members at 1% false positives with 32 shadow models, the "
             "loss .01; on digits as they are .06 and none.",
