@@ -8,8 +8,8 @@ import pytest
 from digits_class import Accuracies
 from digits_seeds import REPORTED, digits_of
 from locator_models import linear, table
-from membership import membership
 from poisoned_class import measured, poisoned
+from told_members import membership
 
 from expunge.contract.apply import locate, unlearn
 from expunge.contract.job import Job

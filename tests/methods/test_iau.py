@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from membership import Membership, mean_membership, membership
 from passes import Passes, counted
 from tiny_problems import Tiny
+from told_members import Membership, mean_membership, membership
 from torch import Tensor, nn
 
 from expunge.contract.apply import unlearn

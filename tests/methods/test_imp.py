@@ -10,9 +10,9 @@ import pytest
 import torch
 from digits_class import Accuracies, retrained
 from digits_seeds import REPORTED
-from membership import membership
 from poisoned_class import measured, poisoned
 from tiny_problems import Tiny
+from told_members import membership
 from torch import Tensor, nn
 
 from expunge.contract.apply import unlearn

@@ -4,9 +4,9 @@ import pytest
 import torch
 from digits_class import Accuracies
 from digits_seeds import REPORTED, digits_of
-from membership import membership
 from poisoned_class import after, poisoned
 from tiny_problems import Tiny, mean_over_positions, nll, plain
+from told_members import membership
 from torch import nn
 
 from expunge.contract.apply import unlearn

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 from digits_class import Accuracies, retrained
-from membership import Membership, mean_membership, membership
 from tiny_problems import Tiny, mean_over_rows, nll, plain
+from told_members import Membership, mean_membership, membership
 from torch import Tensor
 
 from expunge.contract.apply import unlearn

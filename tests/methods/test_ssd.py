@@ -7,7 +7,7 @@ import pytest
 import torch
 from digits_class import Accuracies, removed
 from digits_seeds import REPORTED, digits_of
-from membership import membership
+from told_members import membership
 from torch import Tensor, nn
 
 from expunge.contract.apply import unlearn
