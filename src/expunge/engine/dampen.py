@@ -38,15 +38,15 @@ class Importances:
         alone. Not where a loss draws noise: there a forget row must have the same draws in both, or the ratio is one of noise.
         """
         given = splits.forget
-        forget = given.take(sorted(range(len(given)), key=lambda i: given[i].id))
-        own = importance(forget)
-        if model.noise(model.pack_apart(forget[:1]), torch.Generator()) is not None:
+        if model.noise(model.pack_apart(given[:1]), torch.Generator()) is not None:
+            own = importance(given)
             job.notes["all_rows_read"] = len(splits.retain)
-            return cls(own, _mean(own, len(splits.forget), importance(splits.retain), len(splits.retain)))
+            return cls(own, _mean(own, len(given), importance(splits.retain), len(splits.retain)))
         rows, contents = (*given, *splits.retain), (*splits.contents("forget"), *splits.contents("retain"))
         order = sorted(range(len(rows)), key=lambda i: rows[i].id)
         every = Rows(tuple(rows[i] for i in order), "all")
         digest = every.digest(contents[i] for i in order)
+        own = importance(given.take(sorted(range(len(given)), key=lambda i: given[i].id)))
         return cls(own, _kept(model, every, digest, importance, kind, job))
 
     def ratios(self) -> Tensor:

@@ -141,10 +141,11 @@ class Ensemble:
     def check_whole(self, held: Sequence[Row], retain: Sequence[Row]) -> None:
         """Refuse retain rows that are not in, that changed, or that are not all but `held`: what is trained on again is what stays."""
         given = {self.tag(row.id): row for row in retain}
-        foreign = [row.id for tag, row in given.items() if self.contents.get(tag) != self.content(row)]
+        foreign = [row for tag, row in given.items() if self.contents.get(tag) != self.content(row)]
         if foreign:
+            self.pack(foreign)  # a row that cannot be read says so first
             raise InputError(
-                f"{len(foreign)} retain rows are not in this ensemble as they are given, {foreign[0]!r} among them",
+                f"{len(foreign)} retain rows are not in this ensemble as they are given, {foreign[0].id!r} among them",
                 causes=(
                     "an earlier request had them forgotten",
                     "they are new",
