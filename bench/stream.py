@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.resources import files
@@ -130,6 +131,11 @@ def omniglot(data: Path, count: int) -> Stream:
 
 def run(stream: Stream, methods: Sequence[str], given: argparse.Namespace) -> dict[str, list[list[Left]]]:
     """Return what each model knows after each request, by name and seed; every finished way through the stream is kept."""
+    asked = canonical_json([str(given.data), given.requests, given.few, given.missing])
+    written = given.out / "settings.json"
+    if written.exists() and written.read_bytes() != asked:
+        sys.exit(f"{given.out} holds another stream; give another --out")
+    written.write_bytes(asked)
     found: dict[str, list[list[Left]]] = {}
     for seed in range(given.seeds):
         target: Model | None = None

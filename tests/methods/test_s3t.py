@@ -118,11 +118,14 @@ def test_a_request_twice_and_one_for_rows_never_seen_change_nothing(clouds: Tiny
 
 
 def test_rows_under_other_ids_are_not_called_gone(clouds: Tiny, everything: Rows) -> None:
-    """Fails if: stages that read the rows stay on, and the model is called exact, because their ids changed."""
+    """Fails if: stages that read the rows stay on, and the model is called exact, because ids changed or moved to other rows."""
     model = prepared(clouds, everything[:-5])
     renamed = Rows(tuple(Row(id=f"new-{row.id}", fields=row.fields) for row in everything[:2]))
     with pytest.raises(InputError, match="the same contents are, under others"):
         forget(model, renamed)
+    moved = Rows((Row(id=everything[0].id, fields=everything[1].fields),))
+    with pytest.raises(InputError, match="is not what was learnt under this id"):
+        forget(model, moved)
 
 
 def test_a_shard_without_stages_has_no_vote_and_the_last_one_is_refused(everything: Rows, trained: Ensemble) -> None:
@@ -173,7 +176,7 @@ def test_forgets_a_class_and_keeps_the_rest(clouds: Tiny, everything: Rows) -> N
     model = prepared(clouds, rows, method, RECIPE.model_copy(update={"epochs": 20}))
     gone = Rows(tuple(row for row in rows if row["label"] == 0))
     assert {model.place_of(row)[1] for row in gone} == {2}
-    with pytest.raises(InputError, match="placed by another risk"):
+    with pytest.raises(InputError, match="is not what was learnt under this id"):
         forget(model, Rows(tuple(row.replace(risk=0.0) for row in gone)), method)
     after, facts = forget(model, gone, method)
     assert known(after, gone)[0] == 0.0

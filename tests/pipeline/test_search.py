@@ -95,14 +95,11 @@ def test_passes_are_as_many_as_the_steps_need() -> None:
 
 
 def test_a_method_of_stages_keeps_them() -> None:
-    """An epoch of scrub has 13 + 3 steps, one of unsir 13: 20 steps take 2, and scrub keeps its own 5; 100 take 7 and 8.
-
-    Fails if an epoch counts as a pass over forget rows (7 and 34): its first pass alone would fill the steps.
-    """
-    for steps, scrub, unsir in ((20, 5, 2), (100, 7, 8)):
-        budget = Budget(steps=steps, batch_size=4)
-        for name, epochs in (("scrub", scrub), ("unsir", unsir)):
-            assert Search(MethodPlan(name=name), budget, VALIDATION).settings({})["epochs"] == epochs
+    """Fails if passes are counted over the forget rows (7 and 34): the first alone would fill the steps, or unsir impair 7 times a repair."""
+    for steps in (20, 100):
+        for name, epochs in (("scrub", 5), ("unsir", 1), ("laf", 10)):
+            found = Search(MethodPlan(name=name), Budget(steps=steps, batch_size=4), VALIDATION).settings({})
+            assert (found["epochs"], found["max_steps"]) == (epochs, steps)
 
 
 @pytest.mark.parametrize("name", ["retrain", "sisa"])

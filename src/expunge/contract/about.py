@@ -68,8 +68,7 @@ class About:
     ladder that reads an attack, `battery` the smallest battery (quick, standard, full) that holds it, `named` for none;
     `row_fields` what every forget row must bring (`group` among them) for a battery to hold it at all. `search` gives ranges
     of settings that `expunge tune` searches: ("log", low, high), ("linear", low, high), ("int", low, high) or ("choice", a, b...).
-    `an_epoch` names the splits that an epoch passes over, one after the other, where that is not the forget rows (the retain rows of a
-    method that reads no other) alone: stages that a budget of steps has to leave room for.
+    `staged` says that passes of several kinds follow one another: a search keeps their number, and a bound on steps cuts each alike.
     `takes` names what an attack reads where a run has it, and does without else: it holds no battery back.
     """
 
@@ -93,7 +92,7 @@ class About:
     inert_when: Mapping[str, str] = field(default_factory=dict)
     allowances: Mapping[str, str] = field(default_factory=dict)
     search: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
-    an_epoch: tuple[str, ...] = ()
+    staged: bool = False
 
     def __post_init__(self) -> None:
         unknown = [need for need in self.needs if need not in NEEDS]

@@ -31,6 +31,8 @@ from expunge.facts.rows import Row
 from expunge.maths.certified_head import CertifiedHead, Read
 
 FILE, KIND = "certified.checkpoint", "certified"
+LEAST_KEY = 16
+"""Bytes below which a secret is none."""
 
 
 @dataclass
@@ -39,13 +41,15 @@ class CertifiedModel:
 
     `rows` maps a hash of each row's id to one of its numbers, for the rows that are in. No row is kept: those that stay are read again at
     each request. The state beside the network holds the secret of the noise, and nothing is hidden from who has it: hand out the network
-    alone. `backbone` says what the frozen layers saw, in the words of `analytic.SAW`.
+    alone. `backbone` says what the frozen layers saw, in the words of `analytic.SAW`; `keyed` whether the noise hangs on secret bytes,
+    and not on the seed alone, which the newly drawn layers and every record give away.
     """
 
     inner: Model
     head: CertifiedHead
     rows: Mapping[str, str]
     backbone: str
+    keyed: bool = False
     module: nn.Module = field(init=False)
     modality: str = field(init=False)
     capabilities: Capabilities = field(init=False)
@@ -56,7 +60,15 @@ class CertifiedModel:
 
     @classmethod
     def trained(
-        cls, inner: Model, rows: Sequence[Row], *, strength: float, sigma: float, secret: bytes, backbone: str
+        cls,
+        inner: Model,
+        rows: Sequence[Row],
+        *,
+        strength: float,
+        sigma: float,
+        secret: bytes,
+        backbone: str,
+        keyed: bool = False,
     ) -> CertifiedModel:
         """Return the model with its head trained on `rows`; a model of numbers is refused."""
         if not inner.capabilities.logits:
@@ -69,7 +81,7 @@ class CertifiedModel:
         head = CertifiedHead.trained(
             stacked(found.values()), classes=classes, strength=strength, sigma=sigma, secret=secret
         )
-        model = cls(inner, head, {tag: numbers for tag, (_, _, numbers) in found.items()}, backbone)
+        model = cls(inner, head, {tag: numbers for tag, (_, _, numbers) in found.items()}, backbone, keyed)
         put_head(inner, head.linear())
         return model
 
@@ -175,7 +187,7 @@ class CertifiedModel:
             "rows": write_tags(self.rows),
         }
         save_file({name: np.ascontiguousarray(value) for name, value in state.items()}, directory / FILE)
-        facts = {"kind": KIND, "backbone": self.backbone}
+        facts = {"kind": KIND, "backbone": self.backbone, "keyed": self.keyed}
         numbers = {name: getattr(self.head, name) for name in ("strength", "sigma", "trainings", "forgotten")}
         (directory / "expunge.json").write_text(json.dumps({**facts, **numbers}, indent=1))
 
@@ -194,7 +206,7 @@ class CertifiedModel:
             trainings=int(facts["trainings"]),
             forgotten=int(facts["forgotten"]),
         )
-        return cls(inner, head, read_tags(state["rows"]), str(facts["backbone"]))
+        return cls(inner, head, read_tags(state["rows"]), str(facts["backbone"]), bool(facts["keyed"]))
 
 
 def secret_of(seed: int, key: str) -> bytes:
@@ -202,7 +214,10 @@ def secret_of(seed: int, key: str) -> bytes:
     path = Path(key).expanduser()
     if key and not path.is_file():
         raise InputError(f"there is no file {key} to draw noise from", do="head -c 32 /dev/urandom > FILE")
-    return hashlib.blake2b(f"{seed}/".encode() + (path.read_bytes() if key else b""), digest_size=32).digest()
+    secret = path.read_bytes() if key else b""
+    if key and len(secret) < LEAST_KEY:
+        raise InputError(f"{key} holds {len(secret)} bytes, which can be guessed", do="head -c 32 /dev/urandom > FILE")
+    return hashlib.blake2b(f"{seed}/".encode() + secret, digest_size=32).digest()
 
 
 def stacked(entries: Any) -> Read:

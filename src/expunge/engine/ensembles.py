@@ -123,9 +123,16 @@ class Ensemble:
         self.contents = {tag: content for tag, content in self.contents.items() if tag not in gone}
 
     def held(self, rows: Iterable[Row]) -> list[Row]:
-        """Return those of `rows` that are in. Refused is a row whose content is in under another id alone: it would not be gone."""
+        """Return those of `rows` that are in. Refused is a row that says another thing than it did, or is in under another id alone."""
         given = list(rows)
         found = [row for row in given if self.tag(row.id) in self.rows]
+        changed = [row.id for row in found if self.contents.get(self.tag(row.id)) != self.content(row)]
+        if changed:
+            raise InputError(
+                f"row {changed[0]!r} is not what was learnt under this id",
+                causes=("its content changed", "ids are numbers of lines, and lines moved"),
+                do="give the row as it was when the ensemble was prepared",
+            )
         leaving = {self.tag(row.id) for row in found}
         stay = {content for tag, content in self.contents.items() if tag not in leaving}
         renamed = [row.id for row in given if self.tag(row.id) not in leaving and self.content(row) in stay]

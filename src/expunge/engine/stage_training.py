@@ -140,12 +140,6 @@ def serve(ensemble: Ensemble, shard: int) -> None:
 
 def switch_off(ensemble: Ensemble, rows: Sequence[Row]) -> tuple[int, int]:
     """Drop every stage that read a slice of `rows`, which are in; return how many slices and stages. Refuse to drop the last one."""
-    moved = [row.id for row in rows if not ensemble.tags(row) <= ensemble.rows]
-    if moved:
-        raise InputError(
-            f"row {moved[0]!r} was placed by another {ensemble.risk}",
-            do="give the row as it was when the model was prepared",
-        )
     places = sorted({ensemble.place_of(row) for row in rows})
     gone = sum(one.switch_off(part) for shard, part in places for one in ensemble.copies[shard])
     if not any(one.knows() for copies in ensemble.copies for one in copies):

@@ -16,6 +16,8 @@ Read = tuple[Numbers, Numbers]
 """Rows as a head reads them: its inputs, (rows, width), and their class numbers, (rows,)."""
 CONVERGED = 1e-9
 """Norm of the gradient at which training stops, in standard deviations of the noise."""
+LEFT = 10 * CONVERGED
+"""Least norm of a trained gradient that is counted."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,12 +39,10 @@ class CertifiedHead:
     """Rows taken out since the last training; those before it were never trained on."""
 
     @classmethod
-    def trained(
-        cls, rows: Read, *, classes: int, strength: float, sigma: float, secret: bytes, start: Numbers | None = None
-    ) -> CertifiedHead:
-        """Return the head trained on rows with noise of its own, from zero weights or from `start`."""
+    def trained(cls, rows: Read, *, classes: int, strength: float, sigma: float, secret: bytes) -> CertifiedHead:
+        """Return the head trained on rows with noise of its own, from zero weights."""
         width, problems = rows[0].shape[1], 1 if classes == 2 else classes
-        weights = np.zeros((width, problems)) if start is None else start
+        weights = np.zeros((width, problems))
         return cls(weights, strength, sigma, secret, np.zeros(problems), trainings=0).again(rows)
 
     def again(self, rows: Read) -> CertifiedHead:
@@ -51,7 +51,8 @@ class CertifiedHead:
         until = CONVERGED * self.sigma
         found = [one.minimised(until=until, start=self.weights[:, k]) for k, one in enumerate(new.problems(rows))]
         new = replace(new, weights=np.stack(found, axis=1))
-        return replace(new, spent=new.residuals(rows))
+        # the same gradient summed in another order differs by rounding: what training may leave is spent whole
+        return replace(new, spent=np.maximum(new.residuals(rows), LEFT * self.sigma))
 
     @cached_property
     def noise(self) -> Numbers:

@@ -10,7 +10,7 @@ from expunge.contract.model import Model
 from expunge.contract.splits import Splits
 from expunge.engine.analytic import SAW
 from expunge.engine.certified import CertifiedModel, secret_of
-from expunge.engine.certified_notes import OPEN_NOISE, note_bound, note_canaries
+from expunge.engine.certified_notes import note_bound, note_canaries
 from expunge.engine.fit import fit, starting
 from expunge.facts.errors import InputError
 from expunge.facts.recipe import Recipe
@@ -73,7 +73,7 @@ class CertifiedRemoval:
     canary_trials: int = 0
     """Trainings with the rows, then removed, and as many without, from which a lower bound on epsilon is seen: 0 or at least 40."""
     noise_key: str = ""
-    """File of secret bytes that the noise is drawn from, beside the seed; without it the seed alone decides."""
+    """File of secret bytes that the noise is drawn from, beside the seed; without it the seed alone decides, and nothing is bounded."""
 
     def __post_init__(self) -> None:
         if not (self.strength > 0 and self.sigma > 0):
@@ -91,7 +91,13 @@ class CertifiedRemoval:
             inner, backbone = fit(inner, rows, recipe, job=job), "trained"
         secret = secret_of(recipe.seed, self.noise_key)
         return CertifiedModel.trained(
-            inner, rows, strength=self.strength, sigma=self.sigma, secret=secret, backbone=backbone
+            inner,
+            rows,
+            strength=self.strength,
+            sigma=self.sigma,
+            secret=secret,
+            backbone=backbone,
+            keyed=bool(self.noise_key),
         )
 
     def check_target(self, model: Model) -> None:
@@ -113,8 +119,6 @@ class CertifiedRemoval:
         model.forget(rows, kept, gone, budget=budget)
         saw = (SAW[model.backbone], *(job.recipe.artefacts if job.recipe is not None else ()))
         note_bound(job, model, kept, budget=budget, delta=self.delta, asked=len(rows), gone=len(gone[0]), saw=saw)
-        if not self.noise_key:
-            job.notes["assumptions"] = (*job.notes["assumptions"], OPEN_NOISE)
         if self.canary_trials:
             note_canaries(job, before, kept, gone, budget=budget, delta=self.delta, trials=self.canary_trials)
         return model

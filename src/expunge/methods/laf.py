@@ -52,7 +52,7 @@ class LAF:
             "Membership (loss AUC) of wrong labels stays .97-.98 (before .98-1.0, retrained .50-.54, fine-tuned .62-.75).",
         ),
         cost="2 * vae_steps small steps; 2 forwards + 2 backwards over forget and as many retain rows an epoch, 1 forward of a frozen copy",
-        an_epoch=("forget", "forget"),
+        staged=True,
         search={"lr": ("log", 1e-4, 1e-2), "align_weight": ("log", 0.3, 30.0)},
         inert_when={"repair_epochs": "repair_rows = 0", "repair_lr": "repair_rows = 0"},
     )

@@ -50,7 +50,7 @@ class SCRUB:
             "five problems), not by distributions (.13 bits from the retrained models, fine-tuning .10). Fine-tuning forgets a class, too.",
         ),
         cost="1 forward + 1 backward over forget, then retain, rows, 1 frozen forward over the same; a second model",
-        an_epoch=("retain", "forget"),
+        staged=True,
         search={"lr": ("log", 2e-4, 1e-2), "alpha": ("log", 1e-3, 1.0), "max_epochs": ("int", 1, 4)},
     )
 

@@ -43,7 +43,7 @@ class UNSIR:
             "Meant for classes: where retain rows bear the same class, the repair brings it back.",
         ),
         cost="noise_steps forwards and backwards over noise_rows a class; 1 forward + 1 backward a step over retain rows and noise",
-        an_epoch=("retain",),
+        staged=True,
         search={"lr": ("log", 1e-3, 3e-2), "noise_weight": ("log", 0.1, 3.0), "repair_lr": ("log", 2e-4, 1e-2)},
         allowances={
             "split forget": "only which classes the forget rows bear is read: half the rows bear the same classes (measured)"

@@ -108,14 +108,15 @@ class Search:
         return all("failed" in trial for trial in self.trials)
 
     def settings(self, drawn: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the method's settings with what was drawn, and passes enough for the budget's steps (with stages its own at least)."""
+        """Return the method's settings with what was drawn, and passes enough for the budget's steps (with stages its own)."""
         given = {**self.method.settings, **drawn}
         if any(isinstance(one.default, Descent) for one in fields(self.listing.load())):
-            stages = self.listing.about.an_epoch
-            leads = stages or ("forget" if "forget" in self.listing.about.needs else "retain",)
-            a_pass = sum(math.ceil(len(self.rows.splits.rows[lead]) / self.budget.batch_size) for lead in leads)
+            lead = self.rows.splits.rows["forget" if "forget" in self.listing.about.needs else "retain"]
+            a_pass = math.ceil(len(lead) / self.budget.batch_size)
             given |= {"batch_size": self.budget.batch_size, "max_steps": self.budget.steps}
-            given |= {"epochs": max(self.start["epochs"] if stages else 1, math.ceil(self.budget.steps / a_pass))}
+            given |= {
+                "epochs": self.start["epochs"] if self.listing.about.staged else math.ceil(self.budget.steps / a_pass)
+            }
         return given
 
 
