@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,6 +147,8 @@ def run_case(name: str, case: Case, given: argparse.Namespace) -> None:
     tuned = searched(name, protocol, [method for method in methods if method != "retrain"], given)
     for method in methods:
         settings = {method: tuned[method]["settings"]} if method in tuned else {}
+        if method == "certified_removal":
+            settings = {method: {"noise_key": noise_key(given.out)}}
         plan = plan_of(name, protocol, [method], given, settings)
         try:
             for record in records_of(name, plan, given):
@@ -156,6 +159,14 @@ def run_case(name: str, case: Case, given: argparse.Namespace) -> None:
         except (InputError, ContractBroken) as refused:
             (given.out / name / f"refused-{method}.txt").write_text(str(refused))
             print(name, method, "refused:", refused, flush=True)
+
+
+def noise_key(out: Path) -> str:
+    """Return the file of secret bytes that certified removal draws its noise from, made once a run folder."""
+    path = out.resolve() / "noise-key"
+    if not path.exists():
+        path.write_bytes(os.urandom(32))
+    return str(path)
 
 
 def records_of(name: str, plan: Plan, given: argparse.Namespace) -> Iterator[Record]:
