@@ -131,7 +131,7 @@ def omniglot(data: Path, count: int) -> Stream:
 
 def run(stream: Stream, methods: Sequence[str], given: argparse.Namespace) -> dict[str, list[list[Left]]]:
     """Return what each model knows after each request, by name and seed; every finished way through the stream is kept."""
-    asked = canonical_json([str(given.data), given.requests, given.few, given.missing])
+    asked = canonical_json([stream.words, len(stream.requests), given.few, given.missing])
     written = given.out / "settings.json"
     if written.exists() and written.read_bytes() != asked:
         sys.exit(f"{given.out} holds another stream; give another --out")

@@ -288,3 +288,5 @@ def test_a_run_that_was_stopped_goes_on(tmp_path: Path, capsys: pytest.CaptureFi
     assert capsys.readouterr().out == ""
     assert second["ascent"][0][0].forget == 0.25
     assert second["retrained"] == first["retrained"]
+    with pytest.raises(SystemExit, match="holds another stream"):
+        module.run(own, ["ascent"], argparse.Namespace(seeds=1, few=3, missing=0, out=tmp_path))

@@ -79,9 +79,7 @@ class CertifiedRemoval:
         if not (self.strength > 0 and self.sigma > 0):
             raise ValueError(f"strength {self.strength} and sigma {self.sigma} must be above 0")
         if 0 != self.canary_trials < 40:
-            raise ValueError(
-                f"canary_trials is {self.canary_trials}: give 0, or at least 40 (half of them are counted)"
-            )
+            raise ValueError(f"canary_trials is {self.canary_trials}: give 0, or at least 40 (half are counted)")
         shift_of_epsilon(self.epsilon, self.delta)
 
     def prepare(self, model: Model, rows: Rows, recipe: Recipe, job: Job) -> Model:
@@ -89,16 +87,9 @@ class CertifiedRemoval:
         inner, backbone = starting(model, recipe.seed, job), "random" if job.base is None else "base"
         if self.train_backbone:
             inner, backbone = fit(inner, rows, recipe, job=job), "trained"
-        secret = secret_of(recipe.seed, self.noise_key)
-        return CertifiedModel.trained(
-            inner,
-            rows,
-            strength=self.strength,
-            sigma=self.sigma,
-            secret=secret,
-            backbone=backbone,
-            keyed=bool(self.noise_key),
-        )
+        secret, keyed = secret_of(recipe.seed, self.noise_key), bool(self.noise_key)
+        noise = {"strength": self.strength, "sigma": self.sigma, "secret": secret, "keyed": keyed}
+        return CertifiedModel.trained(inner, rows, backbone=backbone, **noise)  # type: ignore[arg-type]
 
     def check_target(self, model: Model) -> None:
         """Refuse a model that was not prepared, or was with another noise or penalty."""
