@@ -11,7 +11,7 @@ import argparse
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean, median
 from typing import Any
@@ -122,9 +122,11 @@ def searched(name: str, protocol: BenchmarkPlan, methods: Sequence[str], given: 
         else:
             able.append(method)
     if able:
+        # the stop rule is of all methods together: of some that are searched later it would be a smaller search than the others had
+        budget = replace(BUDGET, patience=BUDGET.trials) if kept.exists() or given.methods else BUDGET
         plan = plan_of(name, protocol, able, given, {})
         result = tune(
-            plan, given.out / name / "store", names=able, budget=BUDGET, base=Path.cwd(), progress=Bars(quiet=True)
+            plan, given.out / name / "store", names=able, budget=budget, base=Path.cwd(), progress=Bars(quiet=True)
         )
         for label, search in result["methods"].items():
             best = search["trials"][search["best"]]
