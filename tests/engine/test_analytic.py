@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from expunge.contract.weights import weights_digest
-from expunge.engine.analytic import AnalyticModel, head_of
+from expunge.engine.analytic import AnalyticModel
+from expunge.engine.solved_head import head_of
 from expunge.facts.errors import InputError
 from expunge.facts.rows import Row, Rows
 from expunge.modalities.array_tasks import Classification, Regression

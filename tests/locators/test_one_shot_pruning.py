@@ -8,7 +8,7 @@ import pytest
 from digits_class import Accuracies
 from digits_seeds import REPORTED, digits_of
 from locator_models import linear, table
-from poisoned_class import measured, poisoned
+from poisoned_class import backdoor_after_finetuning
 from told_members import membership
 
 from expunge.contract.apply import locate, unlearn
@@ -139,18 +139,12 @@ def test_claim_does_not_reach_wrong_labels() -> None:
 def test_claim_pruning_lowers_a_backdoors_success_at_a_low_rate_and_raises_it_at_a_higher_one() -> None:
     """P029: patched digits, all 60 manipulated rows known, seeds 0 to 2; success before 99.8, 98.8, 97.3%, 95% of the weights pruned.
 
-    Success after fine-tuning dense and pruned: at lr 1e-3 86.6 and 38.0, 75.8 and 30.2, 82.1 and 46.2; at 5e-3 4.9 and 17.3, 4.8 and 11.8, 3.7 and 21.4. Where dense fine-tuning is enough, fewer
-    weights unlearn a backdoor less. Fails if: pruned weights come back, or pruning helps at both rates: then `differs` is wrong.
+    Success after fine-tuning dense and pruned: at lr 1e-3 86.6 and 38.0, 75.8 and 30.2, 82.1 and 46.2;
+    at 5e-3 4.9 and 17.3, 4.8 and 11.8, 3.7 and 21.4.
+    Where dense fine-tuning is enough, fewer weights unlearn a backdoor less. Fails if: pruned weights come back, or pruning helps at both rates: then `differs` is wrong.
     """
     for seed in (0, 1, 2):
-        of = poisoned(seed)
-        splits = of.splits(1.0)
-        found = {}
-        for lr in (1e-3, 5e-3):
-            for name, mask in (("dense", None), ("pruned", locate(OneShotPruning(), of.target, splits))):
-                method = Finetune(descent=Descent(lr=lr, epochs=10))
-                model, _ = unlearn(method, of.target, splits, job=Job(seed=seed, mask=mask))
-                found[name, lr] = measured(model, of)["success"]
+        found = backdoor_after_finetuning(OneShotPruning(), seed)
         print(seed, found)
         assert found["pruned", 1e-3] < found["dense", 1e-3] - 10
         assert found["pruned", 5e-3] > found["dense", 5e-3] + 3

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from digits_class import Accuracies
 from digits_seeds import REPORTED, digits_of
-from poisoned_class import measured, poisoned
+from poisoned_class import backdoor_after_finetuning
 from told_members import membership
 
 from expunge.contract.apply import locate, unlearn
@@ -97,18 +97,12 @@ def test_claim_over_targets_and_less_at_90_percent() -> None:
 def test_claim_pruning_lowers_a_backdoors_success_at_a_low_rate_and_raises_it_at_a_higher_one() -> None:
     """P029: patched digits, all 60 manipulated rows known, seeds 0 to 2; success before 99.8, 98.8, 97.3%, 95% of the weights pruned.
 
-    Success after fine-tuning dense and pruned: at lr 1e-3 86.6 and 63.8, 75.8 and 41.9, 82.1 and 49.3; at 5e-3 4.9 and 28.3, 4.8 and 18.4, 3.7 and 22.3. Where dense fine-tuning is enough, fewer
-    weights unlearn a backdoor less. Fails if: pruned weights come back, or pruning helps at both rates: then `differs` is wrong.
+    Success after fine-tuning dense and pruned: at lr 1e-3 86.6 and 63.8, 75.8 and 41.9, 82.1 and 49.3;
+    at 5e-3 4.9 and 28.3, 4.8 and 18.4, 3.7 and 22.3.
+    Where dense fine-tuning is enough, fewer weights unlearn a backdoor less. Fails if: pruned weights come back, or pruning helps at both rates: then `differs` is wrong.
     """
     for seed in (0, 1, 2):
-        of = poisoned(seed)
-        splits = of.splits(1.0)
-        found = {}
-        for lr in (1e-3, 5e-3):
-            for name, mask in (("dense", None), ("pruned", locate(SynFlow(), of.target, splits))):
-                method = Finetune(descent=Descent(lr=lr, epochs=10))
-                model, _ = unlearn(method, of.target, splits, job=Job(seed=seed, mask=mask))
-                found[name, lr] = measured(model, of)["success"]
+        found = backdoor_after_finetuning(SynFlow(), seed)
         print(seed, found)
         assert found["pruned", 1e-3] < found["dense", 1e-3] - 10
         assert found["pruned", 5e-3] > found["dense", 5e-3] + 3

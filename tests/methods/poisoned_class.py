@@ -7,10 +7,12 @@ from typing import Any
 
 import torch
 
-from expunge.contract.apply import unlearn
+from expunge.contract.apply import locate, unlearn
 from expunge.contract.job import Job
 from expunge.contract.model import Model
+from expunge.engine.descend import Descent
 from expunge.facts.rows import Rows
+from expunge.methods.finetune import Finetune
 from expunge.testbeds.poisoned import PoisonedDigits, poisoned_digits
 
 
@@ -42,3 +44,15 @@ def after(method: Any, of: PoisonedDigits, known: float = 0.1) -> tuple[dict[str
     job = Job(seed=of.seed)
     model, _ = unlearn(method, of.target, of.splits(known), job=job)
     return measured(model, of), job.notes
+
+
+def backdoor_after_finetuning(locator: Any, seed: int) -> dict[tuple[str, float], float]:
+    """Success of a backdoor whose rows are all known, in percent, after fine-tuning at two rates, dense and pruned by a locator."""
+    of = poisoned(seed)
+    splits, found = of.splits(1.0), {}
+    for lr in (1e-3, 5e-3):
+        for name, mask in (("dense", None), ("pruned", locate(locator, of.target, splits))):
+            method = Finetune(descent=Descent(lr=lr, epochs=10))
+            model, _ = unlearn(method, of.target, splits, job=Job(seed=seed, mask=mask))
+            found[name, lr] = measured(model, of)["success"]
+    return found

@@ -13,7 +13,8 @@ from expunge.contract.apply import unlearn
 from expunge.contract.job import Job
 from expunge.contract.splits import Splits
 from expunge.contract.weights import weights_digest
-from expunge.engine.analytic import AnalyticModel, head_of
+from expunge.engine.analytic import AnalyticModel
+from expunge.engine.solved_head import head_of
 from expunge.facts.errors import InputError
 from expunge.facts.recipe import Recipe
 from expunge.facts.rows import Rows

@@ -5,17 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
-from expunge.contract.model import Batch, Capabilities, Model, Question, Sites
-from expunge.engine.analytic import (
+from expunge.contract.model import Model
+from expunge.engine.solved_head import (
     Entry,
+    SolvedHead,
     check_same,
     entries_of,
     head_of,
@@ -36,27 +35,19 @@ LEAST_KEY = 16
 
 
 @dataclass
-class CertifiedModel:
-    """A model whose head is noisy logistic regression over the rows it holds; every question goes to `inner`.
+class CertifiedModel(SolvedHead):
+    """A model whose head is noisy logistic regression over the rows it holds.
 
     `rows` maps a hash of each row's id to one of its numbers, for the rows that are in. No row is kept: those that stay are read again at
     each request. The state beside the network holds the secret of the noise, and nothing is hidden from who has it: hand out the network
-    alone. `backbone` says what the frozen layers saw, in the words of `analytic.SAW`; `keyed` whether the noise hangs on secret bytes,
+    alone. `backbone` says what the frozen layers saw, in the words of `solved_head.SAW`; `keyed` whether the noise hangs on secret bytes,
     and not on the seed alone, which the newly drawn layers and every record give away.
     """
 
-    inner: Model
     head: CertifiedHead
     rows: Mapping[str, str]
     backbone: str
     keyed: bool = False
-    module: nn.Module = field(init=False)
-    modality: str = field(init=False)
-    capabilities: Capabilities = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.module, self.modality = self.inner.module, self.inner.modality
-        self.capabilities = self.inner.capabilities
 
     @classmethod
     def trained(
@@ -116,55 +107,6 @@ class CertifiedModel:
             tags = {tag_of(row) for row in forget}
             self.rows = {tag: numbers for tag, numbers in self.rows.items() if tag not in tags}
             put_head(self.inner, self.head.linear())
-
-    @property
-    def device(self) -> torch.device:
-        """Where the parameters are."""
-        return self.inner.device
-
-    def pack(self, rows: Sequence[Row]) -> Batch:
-        """Return rows as one batch."""
-        return self.inner.pack(rows)
-
-    def pack_apart(self, rows: Sequence[Row]) -> Batch:
-        """Return rows packed one example a batch row."""
-        return self.inner.pack_apart(rows)
-
-    def questions(self, rows: Sequence[Row]) -> list[Question]:
-        """Return prompts with their answers."""
-        return self.inner.questions(rows)
-
-    def pack_questions(self, questions: Sequence[Question]) -> Batch:
-        """Return questions as one batch."""
-        return self.inner.pack_questions(questions)
-
-    def question_cost(self, question: Question) -> int:
-        """Return the positions of a question."""
-        return self.inner.question_cost(question)
-
-    def logits(self, batch: Batch) -> Tensor:
-        """Return each class's score, (positions, classes)."""
-        return self.inner.logits(batch)
-
-    def total_loss(self, batch: Batch, noise: Tensor | None = None) -> Tensor:
-        """Return the loss of the network with this head, (size,)."""
-        return self.inner.total_loss(batch, noise)
-
-    def features(self, batch: Batch, at: str) -> Tensor:
-        """Return the output of a named module."""
-        return self.inner.features(batch, at)
-
-    def relabel(self, batch: Batch, generator: torch.Generator) -> Batch:
-        """Return the batch with other targets."""
-        return self.inner.relabel(batch, generator)
-
-    def noise(self, batch: Batch, generator: torch.Generator) -> Tensor | None:
-        """Return the noise the loss takes."""
-        return self.inner.noise(batch, generator)
-
-    def sites(self) -> Sites:
-        """Return named modules by role."""
-        return self.inner.sites()
 
     def copy(self) -> Self:
         """Return an independent copy: head and hashes are replaced, never changed."""

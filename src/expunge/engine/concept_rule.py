@@ -20,11 +20,11 @@ from torch import Tensor
 
 from expunge.contract.job import Job
 from expunge.contract.model import Model
-from expunge.engine.analytic import head_of
 from expunge.engine.concept_bottleneck import directions_of
 from expunge.engine.concepts import BoolArray
 from expunge.engine.order import cut
 from expunge.engine.predict import ROWS
+from expunge.engine.solved_head import head_of
 from expunge.facts.errors import InputError
 from expunge.facts.rows import Rows
 from expunge.statistics.clusters import FloatArray, IntArray

@@ -8,8 +8,9 @@ from expunge.contract.about import About
 from expunge.contract.job import Job
 from expunge.contract.model import Model
 from expunge.contract.splits import Splits
-from expunge.engine.analytic import SAW, AnalyticModel
+from expunge.engine.analytic import AnalyticModel
 from expunge.engine.fit import fit, starting
+from expunge.engine.solved_head import SAW
 from expunge.facts.errors import InputError
 from expunge.facts.recipe import Recipe
 from expunge.facts.rows import Rows

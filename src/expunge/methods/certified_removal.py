@@ -8,10 +8,10 @@ from expunge.contract.about import About
 from expunge.contract.job import Job
 from expunge.contract.model import Model
 from expunge.contract.splits import Splits
-from expunge.engine.analytic import SAW
 from expunge.engine.certified import CertifiedModel, secret_of
 from expunge.engine.certified_notes import note_bound, note_canaries
 from expunge.engine.fit import fit, starting
+from expunge.engine.solved_head import SAW
 from expunge.facts.errors import InputError
 from expunge.facts.recipe import Recipe
 from expunge.facts.rows import Rows

@@ -12,12 +12,12 @@ from expunge.contract.about import About
 from expunge.contract.job import Job
 from expunge.contract.model import Model
 from expunge.contract.splits import Splits
-from expunge.engine.analytic import head_of
 from expunge.engine.concept_rule import concept_in, head_inputs, refitted
 from expunge.engine.concepts import BoolArray
 from expunge.engine.confounders import Candidate, candidate, confounders, inputs_of, own_maps
 from expunge.engine.edit import write
 from expunge.engine.penultimate import labels_of
+from expunge.engine.solved_head import head_of
 from expunge.facts.errors import InputError
 from expunge.facts.rows import Rows
 
