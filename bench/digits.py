@@ -36,7 +36,7 @@ from expunge.modalities.vision import vision_model
 from expunge.pipeline.search import draw, ranges
 from expunge.sources.digits import Digits
 from expunge.testbeds.vision import CLASS, IMAGES
-from pages import write_tables
+from pages import read_tables, write_tables
 
 CASES: dict[str, dict[str, Any]] = {
     "class": {"forget": f"class={CLASS}"},
@@ -48,7 +48,7 @@ RECIPE = Recipe(
     epochs=100, lr=0.05, optimiser="sgd", momentum=0.9, batch_size=64, schedule="constant", warmup=0.0, clip=None
 )
 TUNED, REPORTED = (900, 901), (0, 1, 2)
-NAMES = ("unlearning accuracy", "retain accuracy", "test accuracy", "membership efficacy")
+ANCHORS = ("| do nothing |", "| retrained (each beside the others) |")
 
 
 @dataclass(frozen=True)
@@ -194,8 +194,15 @@ def report(case: str, labels: Sequence[str], given: argparse.Namespace) -> None:
     print(table(case, done))
 
 
-def table(case: str, done: Mapping[str, Any]) -> str:
-    """Return the table of a case, best first, between its anchors."""
+def kept_rows(tables: str, case: str) -> dict[str, str]:
+    """Return the lines of methods in a page's table of a case, by method."""
+    section = tables.partition(f"## {WORDS[case]}\n")[2].partition("\n## ")[0]
+    lines = [line for line in section.splitlines() if line.startswith("| ") and not line.startswith(ANCHORS)]
+    return {line.split(" | ")[0].removeprefix("| "): line for line in lines if not line.startswith(f"| {case} |")}
+
+
+def table(case: str, done: Mapping[str, Any], kept: Mapping[str, str] | None = None) -> str:
+    """Return the table of a case between its anchors, best first: the methods `done`, and the lines `kept` of others."""
     problems = [problem(case, seed, 10) for seed in REPORTED]
     bar, least = BARS[case]
 
@@ -217,17 +224,25 @@ def table(case: str, done: Mapping[str, Any]) -> str:
             again,
         ),
     ]
+    found = dict(kept or {})
     scored = {label: np.array(one["rows"]) for label, one in done.items() if "rows" in one}
-    for label, rows in sorted(scored.items(), key=lambda item: item[1][:, 2].mean()):
+    for label, rows in scored.items():
         each = [float(rows[rows[:, 0] == seed, 2].mean()) for seed in REPORTED]
         numbers = rows[:, 3:].mean(0)
         met = "**met** " if mean(each) <= bar and numbers[1] >= least else ""
         words = ", ".join(
             f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}" for k, v in done[label]["settings"].items()
         )
-        lines.append(line(label, each, numbers, f"{met}{words}; {done[label]['seconds']:.2f} s"))
-    lines += [f"| {label} | refused: {one['refused']} | | | | | |" for label, one in done.items() if "refused" in one]
-    return "\n".join(lines)
+        found[label] = line(label, each, numbers, f"{met}{words}; {done[label]['seconds']:.2f} s")
+    found |= {
+        label: f"| {label} | refused: {one['refused']} | | | | | |" for label, one in done.items() if "refused" in one
+    }
+    return "\n".join((*lines, *sorted(found.values(), key=_place)))
+
+
+def _place(line: str) -> float:
+    first = line.split(" | ")[1].split(" ")[0]
+    return float("inf") if first == "refused:" else float(first)
 
 
 def main() -> None:
@@ -237,12 +252,13 @@ def main() -> None:
     parser.add_argument("--cases", default="class,random")
     parser.add_argument("--methods", default="")
     parser.add_argument("--trials", type=int, default=16)
-    parser.add_argument("--page", type=Path, help="write the tables into this page, under its mark, and run nothing")
+    parser.add_argument("--page", type=Path, help="write the run's methods into this page's tables, and run nothing")
     given = parser.parse_args()
     torch.set_num_threads(1)
     if given.page is not None:
+        old = read_tables(given.page, "digits.py")
         tables = [
-            f"## {WORDS[case]}\n\n{table(case, json.loads((given.out / f'{case}.json').read_text()))}\n"
+            f"## {WORDS[case]}\n\n{table(case, json.loads((given.out / f'{case}.json').read_text()), kept_rows(old, case))}\n"
             for case in CASES
         ]
         write_tables(given.page, "digits.py", "\n".join(tables))

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from classifiers import mean_interval
+from poisoned_class import measured, poisoned
 
 from expunge.contract.splits import Splits
 from expunge.facts.errors import InputError
@@ -116,3 +118,31 @@ def test_what_cannot_be_manipulated_is_refused(settings: dict[str, object], mess
 def test_settings_out_of_range_are_refused(settings: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=next(iter(settings))):
         Poisoned(**settings)  # type: ignore[arg-type]
+
+
+@pytest.mark.slow
+def test_claim_the_backdoor_stays_until_nearly_all_is_known() -> None:
+    """Share of triggered test images answered with the backdoor's label, and with their own, by models trained without the known rows.
+
+    Five seeds, mean and 95% interval: a tenth of the 60 rows known 98.6 (96.6 to 100) and 1.4; half 96.9 (95.0 to 98.8) and 3.1; four fifths 84.3 (75.1 to
+    93.5) and 14.8; 57 of 60 23.8 (18.2 to 29.5) and 69.1; all of them 0 and 89.4. It holds: three unknown rows still plant it in a quarter.
+    Bounds were set on seeds 100 and 101. Fails if: known rows stay, unknown ones leave the retain rows, or test rows bear no trigger.
+    """
+    problems = [poisoned(seed) for seed in range(5)]
+    found = {
+        known: [measured(of.trained(of.rows(known)["retain"], of.seed + 101), of) for of in problems]
+        for known in (0.1, 0.5, 0.8, 0.95, 1.0)
+    }
+    success, own = (
+        {known: mean_interval([one[what] for one in each]) for known, each in found.items()}
+        for what in ("success", "corrected")
+    )
+    print(success, own)
+    for known in (0.1, 0.5):
+        assert success[known].low > 80
+        assert own[known].high < 20
+    assert success[0.8].low > 50
+    assert success[0.95].low > 3
+    assert success[1.0].high < 3
+    assert own[1.0].low > 80
+    assert min(one["clean"] for each in found.values() for one in each) > 93

@@ -38,8 +38,8 @@ class MnistBenchmark:
             "Membership is told from holdout rows of the same labels that no model saw, not from test rows; a forgotten class is "
             "shared out between forget and holdout rows.",
             "Three retrained models stand in place of one, attacks run on them too, and a verdict is derived.",
-            "The claim held for salient relabelling on a class and for ascent throughout; not for dampening (83% of the class left, "
-            "gap closed .27), and for single rows for no method (random tenth: nearest .743 against .62 to .65; docs/results/mnist.md).",
+            "The claim held for salient relabelling on classes and for ascent throughout; not for dampening (38 to 100% of a class left), "
+            "and for single rows for no method (random tenth: nearest .743 against .62 to .65; docs/results/mnist.md).",
         ),
         cost="4 training runs, then seconds to a minute a method and seed",
     )
