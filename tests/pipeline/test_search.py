@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ def rows(name: str, n: int) -> Rows:
     return Rows(tuple(Row(id=f"{name}{i}", fields={"features": [float(i), len(name)], "label": 0}) for i in range(n)))
 
 
-VALIDATION = Validation(Splits.of(forget=rows("f", 10), retain=rows("kept", 50)), rows("kept", 50), Rows(()), 0)
+VALIDATION = Validation(Splits.of(forget=rows("f", 10), retain=rows("kept", 50)), rows("kept", 50), Rows(()), 0, 10)
 PLAN: dict[str, Any] = {
     "request": {"source": "digits"},
     "model": {"architecture": "cnn"},
@@ -92,6 +93,18 @@ def test_passes_are_as_many_as_the_steps_need() -> None:
     finetune = Search(MethodPlan(name="finetune"), budget, VALIDATION)
     assert finetune.settings({}) == {"epochs": 1, "batch_size": 4, "max_steps": 7}
     assert Search(MethodPlan(name="ssd"), budget, VALIDATION).settings({"alpha": 2.0}) == {"alpha": 2.0}
+
+
+@pytest.mark.parametrize(("asked", "npo", "finetune"), [(4, 7, 1), (10, 3, 1), (40, 3, 1)])
+def test_passes_are_enough_on_the_plans_request_too(asked: int, npo: int, finetune: int) -> None:
+    """7 steps are 7 passes over a plan's 4 forget rows at 4 a step, where the search's own 10 rows need 3.
+
+    Fails if: a plan that forgets fewer rows than the search runs fewer steps than a trial, or a larger one changes the trials' passes.
+    """
+    rows = replace(VALIDATION, asked=asked)
+    for name, epochs in (("npo", npo), ("finetune", finetune)):
+        found = Search(MethodPlan(name=name), Budget(steps=7, batch_size=4), rows).settings({})
+        assert (found["epochs"], found["max_steps"]) == (epochs, 7)
 
 
 def test_a_method_of_stages_keeps_them() -> None:

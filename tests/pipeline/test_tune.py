@@ -132,7 +132,7 @@ def test_what_is_told_is_the_objective_and_the_best_is_lowest(searched: tuple[di
 def test_the_objective_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two seeds, (.3, .2) and (.1, .0), penalty 2: .2 + 2 * .1 = .4. Fails if the penalty or a seed is left out."""
     rows = Rows(tuple(Row(id=f"r{i}", fields={"features": [i], "label": 0}) for i in range(4)))
-    given = Validation(Splits.of(forget=rows[:2], retain=rows[2:]), rows[2:], Rows(()), 0)
+    given = Validation(Splits.of(forget=rows[:2], retain=rows[2:]), rows[2:], Rows(()), 0, 2)
     budget = Budget(steps=5, penalty=2.0, seeds=2, seed=40)
     measured = iter([(0.3, 0.2), (0.1, 0.0)])
     seeds: list[int] = []

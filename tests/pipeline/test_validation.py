@@ -37,7 +37,7 @@ def test_whole_groups_of_retain_rows_and_nothing_else() -> None:
     """
     found = validation_request(GIVEN, NONE, 1)
     gone, kept = found.splits.rows["forget"], found.splits.rows["retain"]
-    assert len(gone) == 6
+    assert len(gone) == found.asked == 6
     assert {gone.groups.count(group) for group in gone.groups} == {2}
     assert sorted((*gone.ids, *kept.ids)) == sorted(GIVEN.rows["retain"].ids)
     others = {validation_request(GIVEN, NONE, seed).splits.rows["forget"].ids for seed in range(5)}
@@ -115,7 +115,7 @@ def test_distances_by_hand() -> None:
     would pay), rows are averaged first, or utility above the retrained models' counts for the model.
     """
     forget, utility = rows("f", [0, 1]), rows("ut", [0, 0])
-    found = Validation(Splits.of(forget=forget, retain=utility), utility, NONE, 0)
+    found = Validation(Splits.of(forget=forget, retain=utility), utility, NONE, 0, len(forget))
     np.testing.assert_allclose(probabilities(constant(0.9), forget, Job()), [0.9, 0.1], atol=1e-6)
     bar = Bar(np.array([0.5, 0.3]), np.array([0.95, 0.95]))
     assert bar.distances(constant(0.9), found, Job()) == pytest.approx((0.3, 0.05), abs=1e-6)

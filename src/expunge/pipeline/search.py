@@ -108,11 +108,16 @@ class Search:
         return all("failed" in trial for trial in self.trials)
 
     def settings(self, drawn: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the method's settings with what was drawn, and passes enough for the budget's steps (with stages its own)."""
+        """Return the method's settings with what was drawn, and passes enough for the budget's steps (with stages its own).
+
+        Enough on the validation request and on the plan's, which may have fewer forget rows: `max_steps` is to end both.
+        """
         given = {**self.method.settings, **drawn}
         if any(isinstance(one.default, Descent) for one in fields(self.listing.load())):
-            lead = self.rows.splits.rows["forget" if "forget" in self.listing.about.needs else "retain"]
-            a_pass = math.ceil(len(lead) / self.budget.batch_size)
+            found = self.rows.splits.rows
+            forgets = "forget" in self.listing.about.needs
+            lead = min(len(found["forget"]), self.rows.asked) if forgets else len(found["retain"])
+            a_pass = math.ceil(lead / self.budget.batch_size)
             given |= {"batch_size": self.budget.batch_size, "max_steps": self.budget.steps}
             given |= {
                 "epochs": self.start["epochs"] if self.listing.about.staged else math.ceil(self.budget.steps / a_pass)

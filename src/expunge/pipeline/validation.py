@@ -33,13 +33,15 @@ from expunge.store.run import Run
 class Validation:
     """Rows to forget and to retain, those of the latter that utility is measured on, and rows in every training set, or before it (`base`).
 
-    None of them is a forget, holdout or test row of the plan; `reported` counts those that the plan reports as retain rows.
+    None of them is a forget, holdout or test row of the plan; `reported` counts those that the plan reports as retain rows, and `asked`
+    the plan's own forget rows.
     """
 
     splits: Splits
     utility: Rows
     beside: Rows
     reported: int
+    asked: int
     base: Rows = field(default_factory=lambda: Rows(()))
 
 
@@ -84,7 +86,7 @@ def validation_request(given: Given, reported: Rows, seed: int) -> Validation:
     fresh = Rows(tuple(row for row in kept if row.content() not in seen), "retain")
     utility = fresh if len(fresh) else kept
     count = sum(row.content() in seen for row in (*gone, *utility))
-    return Validation(Splits.of(forget=gone, retain=kept), utility, given.beside, count, given.base)
+    return Validation(Splits.of(forget=gone, retain=kept), utility, given.beside, count, len(forget), given.base)
 
 
 @dataclass(frozen=True)
