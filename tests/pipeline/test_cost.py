@@ -22,10 +22,13 @@ LIKELIHOOD = ("loss", "zlib", "min_k", "min_k_plus_plus", "reference")
 
 
 def seconds(run: Callable[[], Any]) -> tuple[float, Any]:
-    """Processor seconds of this process, and what came out."""
-    started = time.process_time()
-    found = run()
-    return time.process_time() - started, found
+    """The fewest processor seconds of this process in three runs (a neighbour on the machine slows single ones), and what came out."""
+    took = []
+    for _ in range(3):
+        started = time.process_time()
+        found = run()
+        took.append(time.process_time() - started)
+    return min(took), found
 
 
 @pytest.fixture(scope="module")
