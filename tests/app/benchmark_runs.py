@@ -12,8 +12,7 @@ from expunge.contract.units import BenchmarkPlan
 from expunge.facts.record import Record
 from expunge.pipeline.benchmark import benchmark_plan, value_of
 from expunge.pipeline.progress import Bars
-from expunge.pipeline.ready import check_plan_ready
-from expunge.pipeline.river import River
+from expunge.pipeline.run import run_plan
 from expunge.store.store import Store
 
 RETRAINED = (101, 102, 103)
@@ -46,17 +45,6 @@ def ran(protocol: BenchmarkPlan, folder: Path, methods: Sequence[str], *, seed: 
     columns = tuple(column for column in protocol.columns if column.partition(":")[0] in protocol.metrics)
     own = replace(protocol, settings=settings, attacks=(), columns=columns)
     plan = benchmark_plan("claim", own, methods, seeds=(seed,), retrained=[seed * 1000 + one for one in RETRAINED])
-    rows = check_plan_ready(plan, folder)
     with Store.open(folder / f"store-{seed}") as store:
-        commitment = store.open_request(plan.request.id, rows.rows["forget"], kind=plan.request.kind)
-        with store.run("claim", plan.request.id, plan=b"{}") as run:
-            river = River(
-                plan,
-                store,
-                run,
-                rows,
-                folder,
-                progress=Bars(quiet=True),
-                commitments={"commitment": commitment.combined},
-            )
-            return Ran({str(record.request["label"]): record for record in river.records()})
+        records = run_plan(plan, store, run_id="claim", base=folder, progress=Bars(quiet=True))
+    return Ran({str(record.request["label"]): record for record in records})
