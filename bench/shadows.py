@@ -1,4 +1,4 @@
-"""Train 32 shadow models in one loop and one after another: python bench/shadows.py [--threads 2] [--uncut | --plain].
+"""Train 32 shadow models in one loop and one after another: python bench/shadows.py [--threads 2] [--batch 64] [--uncut | --plain].
 
 Prints seconds (of the processor with one thread, of the clock with more), their ratio, how far the weights differ, and with one thread
 the most that any loop could gain: what the steps' multiplications and additions take at the rate of a large matrix product.
@@ -56,6 +56,7 @@ def main() -> None:
     """Compare both ways on digits, each model on half of the rows."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--batch", type=int, default=RECIPE.batch_size)
     parser.add_argument("--uncut", action="store_true")
     parser.add_argument("--plain", action="store_true")
     given = parser.parse_args()
@@ -68,7 +69,7 @@ def main() -> None:
     now = time.process_time if threads == 1 else time.perf_counter
     found = Digits(forget="random=0.1").run()
     rows = Rows((*found["forget"], *found["retain"]), "rows")
-    recipes = [RECIPE.model_copy(update={"seed": seed}) for seed in range(MODELS)]
+    recipes = [RECIPE.model_copy(update={"seed": seed, "batch_size": given.batch}) for seed in range(MODELS)]
     rate = 2 * SIDE**3 / seconds(lambda: torch.ones(SIDE, SIDE) @ torch.ones(SIDE, SIDE))
     print(f"a product of matrices of {SIDE}: {rate / 1e9:.0f} billion operations a second")
     for network, settings, times in NETWORKS:
@@ -98,7 +99,7 @@ def main() -> None:
             for a, b in zip(x.module.parameters(), y.module.parameters(), strict=True)
         )
         name = f"{network} {', '.join(f'{k} {v}' for k, v in settings.items())}, {size[1]}x{size[2]}"
-        batch = together[0].pack(sets[0][: RECIPE.batch_size])
+        batch = together[0].pack(sets[0][: given.batch])
         with FlopCounterMode(display=False) as counted:
             together[0].total_loss(batch).mean().backward()  # type: ignore[no-untyped-call]
         passes = sum(len(own) for own in sets) * RECIPE.epochs / batch.size

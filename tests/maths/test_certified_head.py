@@ -165,7 +165,9 @@ def test_canaries_catch_a_step_that_is_not_taken(monkeypatch: pytest.MonkeyPatch
     """The bound of the step is stated and the weights stay: fails if what the canaries look at does not hold the rows' gradient."""
     true = NoisyLogistic.removal
 
-    def idle(self: NoisyLogistic, gone: NoisyLogistic, weights: np.ndarray, *, size: float) -> tuple[np.ndarray, float]:
+    def idle(
+        self: NoisyLogistic, gone: NoisyLogistic, weights: np.ndarray, *, size: float
+    ) -> tuple[np.ndarray, np.ndarray]:
         return 0 * weights, true(self, gone, weights, size=size)[1] / 10
 
     monkeypatch.setattr(NoisyLogistic, "removal", idle)

@@ -106,20 +106,20 @@ class CertifiedLogisticRegression(ClassifierMixin, BaseEstimator):  # type: igno
         if len(np.unique(self.y_[~gone])) < 2:
             what = f"this request forgets the last row of class {self.classes_[int(self.y_[gone][0])]}; nothing was changed"
             raise InputError(what, do="two classes are needed: keep a row of it, or drop the estimator")
-        lost = NoisyLogistic(self.X_[gone], self.y_[gone], self.strength)
+        lost = NoisyLogistic(self.X_[gone], self.y_[gone, None], self.strength)
         self.X_, self.y_ = self.X_[~gone], self.y_[~gone]
         self.forgotten_ += int(gone.sum())
-        step, left = self._objective().removal(lost, self.weights_, size=self.size_)
-        self.residual_bound_ += left
+        step, left = self._objective().removal(lost, self.weights_[:, None], size=self.size_)
+        self.residual_bound_ += float(left[0])
         if self.residual_bound_ > self.budget_:
             self.refits_ += 1
             return self._train()
-        return self._keep(self.weights_ + step)
+        return self._keep(self.weights_ + step[:, 0])
 
     def residual(self) -> float:
         """Return the true norm of the gradient over the kept rows, which `residual_bound_` bounds."""
         check_is_fitted(self)
-        return float(np.linalg.norm(self._objective().gradient(self.weights_)))
+        return float(np.linalg.norm(self._objective().gradient(self.weights_[:, None])))
 
     def guarantee(self) -> Guarantee:
         """Return what holds for the rows forgotten since the last training; those before it were never trained on."""
@@ -156,7 +156,7 @@ class CertifiedLogisticRegression(ClassifierMixin, BaseEstimator):  # type: igno
         return np.column_stack([X, np.ones(len(X))]) if self.fit_intercept else X.copy()
 
     def _objective(self) -> NoisyLogistic:
-        return NoisyLogistic(self.X_, self.y_, self.strength, self.noise_)
+        return NoisyLogistic(self.X_, self.y_[:, None], self.strength, self.noise_[:, None])
 
     def _train(self) -> Self:
         """Minimise the objective with new noise."""
@@ -164,7 +164,8 @@ class CertifiedLogisticRegression(ClassifierMixin, BaseEstimator):  # type: igno
         self.noise_ = self.sigma * self._noise.standard_normal(width)
         self.forgotten_ = 0
         self.size_ = float(np.linalg.norm(self.X_, 2))
-        self._keep(self._objective().minimised(until=1e-9 * self.budget_))
+        start = np.zeros((width, 1))
+        self._keep(self._objective().minimised(until=1e-9 * self.budget_, start=start)[:, 0])
         self.residual_bound_ = self.residual()
         check_trained(self.residual_bound_, self.budget_)
         return self

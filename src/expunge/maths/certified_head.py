@@ -48,9 +48,7 @@ class CertifiedHead:
     def again(self, rows: Read) -> CertifiedHead:
         """Return the head trained on rows with new noise, from the weights it has; it has forgotten nothing."""
         new = replace(self, trainings=self.trainings + 1, forgotten=0)
-        until = CONVERGED * self.sigma
-        found = [one.minimised(until=until, start=self.weights[:, k]) for k, one in enumerate(new.problems(rows))]
-        new = replace(new, weights=np.stack(found, axis=1))
+        new = replace(new, weights=new.problems(rows).minimised(until=CONVERGED * self.sigma, start=self.weights))
         # the same gradient summed in another order differs by rounding: what training may leave is spent whole
         return replace(new, spent=np.maximum(new.residuals(rows), LEFT * self.sigma))
 
@@ -61,10 +59,9 @@ class CertifiedHead:
         draw = np.random.default_rng(int.from_bytes(seed, "big"))
         return np.asarray(self.sigma * draw.standard_normal(self.weights.shape))
 
-    def problems(self, rows: Read) -> list[NoisyLogistic]:
-        """Return each problem's objective over rows."""
-        wanted = self.targets(rows[1])
-        return [NoisyLogistic(rows[0], wanted[:, k], self.strength, self.noise[:, k]) for k in range(wanted.shape[1])]
+    def problems(self, rows: Read) -> NoisyLogistic:
+        """Return the objectives of all problems over rows."""
+        return NoisyLogistic(rows[0], self.targets(rows[1]), self.strength, self.noise)
 
     def targets(self, labels: Numbers) -> Numbers:
         """Return 1 where a row is of a problem's class and 0 elsewhere, (n, problems); the one problem of two classes is class 1."""
@@ -73,7 +70,7 @@ class CertifiedHead:
 
     def gradients(self, rows: Read) -> Numbers:
         """Return each problem's gradient over rows, (width, problems)."""
-        return np.stack([one.gradient(self.weights[:, k]) for k, one in enumerate(self.problems(rows))], axis=1)
+        return self.problems(rows).gradient(self.weights)
 
     def residuals(self, rows: Read) -> Numbers:
         """Return the true norm of each problem's gradient over rows, (problems,), which `spent` bounds."""
@@ -90,14 +87,11 @@ class CertifiedHead:
 
     def forget(self, kept: Read, gone: Read, *, budget: float) -> CertifiedHead:
         """Return the head without the rows of `gone`: moved by a Newton step, or above the budget trained again on `kept`."""
-        size, wanted = float(np.linalg.norm(kept[0], 2)), self.targets(gone[1])
-        weights, spent = self.weights.copy(), self.spent.copy()
-        for k, problem in enumerate(self.problems(kept)):
-            lost = NoisyLogistic(gone[0], wanted[:, k], self.strength)
-            step, left = problem.removal(lost, self.weights[:, k], size=size)
-            weights[:, k] += step
-            spent[k] += left
-        moved = replace(self, weights=weights, spent=spent, forgotten=self.forgotten + len(gone[0]))
+        lost = NoisyLogistic(gone[0], self.targets(gone[1]), self.strength)
+        step, left = self.problems(kept).removal(lost, self.weights, size=float(np.linalg.norm(kept[0], 2)))
+        moved = replace(
+            self, weights=self.weights + step, spent=self.spent + left, forgotten=self.forgotten + len(gone[0])
+        )
         if moved.bound <= budget:
             return moved
         again = self.again(kept)

@@ -27,7 +27,8 @@ class CertifiedRemoval:
     Bounds add up over requests, and over classes in quadrature, as all noises are one Gaussian: the head cannot be told from one
     trained without the whole group, within (epsilon, delta). Above sigma times the shift that these allow it is trained anew.
 
-    Source: Guo et al. 2020, corollary 1, algorithm 2. Reads forget and retain. Moves the head. Cost: a pass of all rows, a solve a class.
+    Source: Guo et al. 2020, corollary 1, algorithm 2. Reads forget and retain. Moves the head. Cost: a pass of all rows, and solves of all
+    classes together.
     """
 
     about = About(
@@ -57,7 +58,7 @@ class CertifiedRemoval:
             "What the optimiser and the solve leave counts towards the bound. The bias is one more weight, with its penalty.",
             "Above the budget the head is trained again on the kept rows with new noise. No row is kept: retain rows are read again.",
         ),
-        cost="one forward pass of all rows, and for each class a solve of the head's width cubed",
+        cost="one forward pass of all rows, and tens of solves of all classes together: the head's width cubed, and squared a class",
     )
 
     strength: float = 1e-2
