@@ -36,7 +36,8 @@ class CaliforniaBenchmark:
             "The recipe learns the training rows by heart, so that there is something to forget that cannot be guessed.",
             "Three retrained models stand in place of one, attacks run on them too, and a verdict is derived.",
             "On five draws the forget error is nearer than fine-tuning's and ascent's; the distribution is nearer than ascent's alone.",
-            "Its retain error is 12,800 to 13,800 dollars (target 2,500 to 2,900); no approximate method reaches a claim (docs/results/california.md).",
+            "Retain errors of 2,500 to 2,900 dollars rise to 12,800 to 13,800; no approximate method reaches a claim "
+            "(docs/results/california.md).",
         ),
         cost="4 training runs of 10 to 30 s, then seconds a method and seed",
     )
