@@ -69,6 +69,7 @@ class About:
     `row_fields` what every forget row must bring (`group` among them) for a battery to hold it at all. `search` gives ranges
     of settings that `expunge tune` searches: ("log", low, high), ("linear", low, high), ("int", low, high) or ("choice", a, b...).
     `staged` says that passes of several kinds follow one another: a search keeps their number, and a bound on steps cuts each alike.
+    Without `stochastic` the method draws nothing of its own: another seed is another result only where a model's loss draws (diffusion).
     `takes` names what an attack reads where a run has it, and does without else: it holds no battery back.
     """
 
