@@ -55,7 +55,7 @@ class CertifiedRemoval:
         differs=(
             "gamma is the exact 1 / (6 sqrt 3) (paper: 1/4), the path integral gives 1/2, and fourth powers make |x| <= 1 unnecessary.",
             "One budget for all classes and requests, in quadrature over classes; epsilon is also held to the exact Gaussian curve.",
-            "What the optimiser and the solve leave counts towards the bound. Classes are solved together by conjugate gradients, under the "
+            "What the optimiser and the solve leave counts towards the bound. Classes are solved together by conjugate gradients under the "
             "Cholesky factor of their mean Hessian (paper: each by its own). The bias is one more weight, with its penalty.",
             "Above the budget the head is trained again on the kept rows with new noise. No row is kept: retain rows are read again.",
         ),
