@@ -37,7 +37,7 @@ class CaliforniaBenchmark:
             "Three retrained models stand in place of one, attacks run on them too, and a verdict is derived.",
             "On five draws the forget error is nearer than fine-tuning's and ascent's; the distribution is nearer than ascent's alone.",
             "Retain errors of 2,500 to 2,900 dollars rise to 12,800 to 13,800; no approximate method reaches a claim "
-            "(docs/results/california.md).",
+            "(five draws, claim test; docs/results/california.md).",
         ),
         cost="4 training runs of 10 to 30 s, then seconds a method and seed",
     )
