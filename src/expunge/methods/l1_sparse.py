@@ -44,8 +44,8 @@ class L1Sparse:
             "It holds for a class of digits at a low learning rate (gap to retrained .2, fine-tuning 22.0) and for a backdoor whose rows "
             "are all known (success at lr 1e-3 6 to 9%, fine-tuning 76 to 87%; at 5e-3 0 to .4 and 4 to 5).",
             "It does not hold everywhere. After a common search: a random tenth of digits, a fifth of the labels wrong, average gap 6.15, "
-            "fine-tuning 3.94 (docs/results/digits.md); a speaker, gap closed .608 against .866, a random tenth of MNIST .588 against .664, people "
-            "of UCI Adult .537 against .625 (docs/results/vision.md).",
+            "fine-tuning 3.94 (docs/results/digits.md); a speaker, gap closed .608 against .866, a random tenth of MNIST .588 against "
+            ".664, people of UCI Adult .537 against .625 (docs/results/vision.md).",
         ),
         cost="1 forward + 1 backward over retain rows a step",
         search={"lr": ("log", 2e-4, 1e-2), "alpha": ("log", 1e-5, 1e-3)},
