@@ -39,7 +39,7 @@ class MnistBenchmark:
             "shared out between forget and holdout rows.",
             "Three retrained models stand in place of one, attacks run on them too, and a verdict is derived.",
             "The claim held for salient relabelling on classes and for ascent throughout; not for dampening (38 to 100% of a class left), "
-            "and for single rows for no method (random tenth: nearest .739 against .62 to .67; docs/results/mnist.md).",
+            "and for single rows for no method (random tenth: nearest at kept utility .739, retrained .62 to .67; docs/results/mnist.md).",
         ),
         cost="4 training runs, then seconds to a minute a method and seed",
     )
