@@ -26,7 +26,9 @@ STEPS = 100
 SOLVED = 1e-4
 """Share of the gradient that a solve may leave in a step of training."""
 EXACT = 1e-12
-"""Share of the forgotten gradient that a solve may leave in a removal, and rounding of a loss that counts as no increase."""
+"""Share of the forgotten gradient that a solve may leave in a removal."""
+ROUNDING = 1e-12
+"""Share by which a loss may rise and count as the same: near the end a step changes it by less than its sums are rounded."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +90,7 @@ class NoisyLogistic:
             some, at, slope = self.some(which), weights[:, which], slope[:, which]
             step = some.solve(at, slope, within=SOLVED * size[which])
             before, length = some.loss(at), np.ones(which.sum())
-            most = before + EXACT * np.abs(before)
+            most = before + ROUNDING * np.abs(before)
             while (worse := (some.loss(at - length * step) > most - 1e-4 * length * (slope * step).sum(0))
                     & (length > 1e-6)).any():  # fmt: skip
                 length[worse] /= 2
