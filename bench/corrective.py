@@ -1,8 +1,8 @@
 """Corrective unlearning over the share of the poison that is known: python bench/corrective.py --out FOLDER. Resumes.
 
 Every method gets the same search (trials, optimiser steps, rows a step) on problems of other seeds with a tenth known, then that one
-setting at every share under the seeds that are reported. Prints the table and writes corrective.html with the curves. --search alone
-prints the settings that were chosen.
+setting at every share under the seeds that are reported, beside ten models a share and seed that are retrained without the known rows.
+Prints the table and writes corrective.html with the curves. --search alone prints the settings that were chosen.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from importlib.resources import files
 from pathlib import Path
-from statistics import mean
+from statistics import mean, stdev
 from typing import Any
 
 import numpy as np
@@ -25,18 +25,19 @@ from expunge.contract.apply import unlearn
 from expunge.contract.job import Job
 from expunge.contract.model import Model
 from expunge.contract.registry import find, settings_of
+from expunge.engine.fit_many import fit_many
 from expunge.facts.digest import canonical_json
 from expunge.facts.rows import Rows
 from expunge.pipeline.search import ranges
 from expunge.report.axes import marker
 from expunge.report.figures import Line, curve
 from expunge.store.atomic import write_atomic
-from expunge.testbeds.poisoned import PoisonedDigits, poisoned_digits
+from expunge.testbeds.poisoned import RECIPE, PoisonedDigits, poisoned_digits, untrained
 
 METHODS = ("ssd", "ebyd", "finetune", "random_label", "scrub", "bad_teacher", "ascent", "grad_diff")
 KNOWN = (0.1, 0.25, 0.5, 1.0)
 SEARCHED_AT, SEARCH_SEEDS, SEEDS = 0.1, (900, 901, 902), (0, 1, 2, 3, 4)
-TRIALS, STEPS, BATCH = 6, 100, 32
+TRIALS, STEPS, BATCH, RETRAINED = 6, 100, 32, 10
 ALLOWED = 2.0
 """Points of clean accuracy that a setting may cost on the mean of the search's problems."""
 Point = Mapping[str, float]
@@ -76,6 +77,16 @@ def removed(name: str, settings: Mapping[str, Any], of: PoisonedDigits, known: f
         given |= {"batch_size": BATCH, "epochs": math.ceil(STEPS / math.ceil(lead / BATCH)), "max_steps": STEPS}
     model, _ = unlearn(unit.create(given), of.target, splits, job=Job(seed=of.seed))
     return measured(model, of)
+
+
+def retrained(kind: str, seed: int, known: float) -> list[Point]:
+    """Return what is measured of each of the models retrained without the known rows, under seeds of their own."""
+    of = problem(kind, seed)
+    seeds = [1000 * (seed + 1) + i for i in range(RETRAINED)]
+    models = [untrained(own) for own in seeds]
+    recipes = [RECIPE.model_copy(update={"seed": own}) for own in seeds]
+    fit_many(models, [of.splits(known).rows["retain"]] * RETRAINED, recipes, job=Job())
+    return [measured(model, of) for model in models]
 
 
 def drawn(name: str, seed: int) -> dict[str, Any]:
@@ -120,7 +131,26 @@ def kept(path: Path, make: Callable[[], Any]) -> Any:
     return json.loads(path.read_text())
 
 
-def table(kind: str, points: Mapping[tuple[str, float], Sequence[Point]], chosen: Mapping[str, Any]) -> str:
+def anchors(again: Mapping[float, Sequence[Sequence[Point]]], target: Sequence[Point]) -> list[list[str]]:
+    """Return the mean over the retrained models of each seed, and under it their standard deviation: the noise floor."""
+    found = []
+    for words, of in (("mean", mean), ("standard deviation", stdev)):
+        cells = ["/".join(f"{of([one['corrected'] for one in each]):.1f}" for each in again[known]) for known in KNOWN]
+        success = "/".join(f"{of([one['success'] for one in each]):.1f}" for each in again[KNOWN[0]])
+        lost = "/".join(
+            f"{of([was['clean'] - one['clean'] for one in each]):.1f}"
+            for was, each in zip(target, again[KNOWN[0]], strict=True)
+        )
+        found.append([f"retrained ({RETRAINED}), {words}", *cells, success, lost, "-"])
+    return found
+
+
+def table(
+    kind: str,
+    points: Mapping[tuple[str, float], Sequence[Point]],
+    again: Mapping[float, Sequence[Sequence[Point]]],
+    chosen: Mapping[str, Any],
+) -> str:
     """Return corrected accuracy seed by seed at every share, clean accuracy lost at the smallest, and the settings."""
     target = points["target", 0.0]
     head = ["method", *(f"corrected, {known:g} known" for known in KNOWN), f"success, {KNOWN[0]:g} known",
@@ -132,7 +162,8 @@ def table(kind: str, points: Mapping[tuple[str, float], Sequence[Point]], chosen
         success = "/".join(f"{point['success']:.1f}" for point in of[0])
         lost = "/".join(f"{was['clean'] - point['clean']:.1f}" for was, point in zip(target, of[0], strict=True))
         settings = ", ".join(f"{k}={v}" for k, v in chosen.get(name, {}).get("settings", {}).items()) or "-"
-        lines.append([name, *cells, success, lost, settings])
+        lines.append(["target (do nothing)" if name == "target" else name, *cells, success, lost, settings])
+        lines += anchors(again, target) if name == "target" else []
     clean = "/".join(f"{point['clean']:.1f}" for point in target)
     rows = "\n".join("| " + " | ".join(line) + " |" for line in lines)
     return f"## {kind}\n\nClean accuracy of the targets: {clean}. Each cell has the seeds {SEEDS}.\n\n{rows}\n"
@@ -180,7 +211,14 @@ def run(kind: str, folder: Path, *, only_search: bool) -> Sequence[Markup]:
             kept(folder / "points" / f"{name}-{known:g}-{seed}.json", partial(at, name, known, kind, settings, seed))
             for seed in SEEDS
         ]
-    print(table(kind, points, chosen), flush=True)
+    again = {
+        known: [
+            kept(folder / "points" / f"retrained-{known:g}-{seed}.json", partial(retrained, kind, seed, known))
+            for seed in SEEDS
+        ]
+        for known in KNOWN
+    }
+    print(table(kind, points, again, chosen), flush=True)
     return [figure(kind, points, what) for what in ("corrected", "clean")]
 
 

@@ -42,7 +42,11 @@ def plan_of(given: argparse.Namespace) -> Plan:
     protocol = protocol_of(CASES["mnist_random"], given.data)
     own = replace(protocol, attacks=ATTACKS, columns=COLUMNS, method_settings={})
     plan = benchmark_plan(
-        "membership", own, METHODS, seeds=range(given.first, given.first + given.seeds), retrained=range(101, 104)
+        "membership",
+        own,
+        METHODS,
+        seeds=range(given.first, given.first + given.seeds),
+        retrained=range(101, 101 + given.retrained),
     ).plain()
     verify, seeds = {**plan["verify"], "shadows": given.shadows}, {**plan["seeds"], "target": "method"}
     return check_plan({**plan, "verify": verify, "seeds": seeds}, where="bench/membership.py")
@@ -93,6 +97,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder that holds mnist")
     parser.add_argument("--out", type=Path, default=Path("membership-run"))
     parser.add_argument("--seeds", type=int, default=5, help="targets")
+    parser.add_argument("--retrained", type=int, default=10, help="retrained models, the control")
     parser.add_argument("--first", type=int, default=0, help="the first target's seed")
     parser.add_argument("--shadows", type=int, default=32, help="shadow models of each kind")
     parser.add_argument("--page", type=Path, help="write the tables into this page, under its mark")

@@ -31,6 +31,7 @@ from expunge.pipeline.ready import check_plan_ready
 from expunge.pipeline.river import River
 from expunge.pipeline.search import Budget
 from expunge.pipeline.tune import tune
+from expunge.pipeline.tuned import searchable
 from expunge.store.store import Store
 from expunge.verdict.reach import reach
 from pages import read_tables, write_tables
@@ -110,17 +111,16 @@ def searched(name: str, protocol: BenchmarkPlan, methods: Sequence[str], given: 
     left = [method for method in methods if method not in found]
     able = []
     for method in left:
-        unit = find("method", method.partition("+")[0])
-        has_lr = hasattr(getattr(unit.create(), "descent", None), "lr")
+        plan = plan_of(name, protocol, [method], given, {})
         try:
-            check_plan_ready(plan_of(name, protocol, [method], given, {}), Path.cwd())
+            check_plan_ready(plan, Path.cwd())
         except InputError:
             found[method] = {"settings": {}, "why": "refused: the run says why"}
             continue
-        if unit.about.before_training or not (unit.about.search or has_lr):
-            found[method] = {"settings": {}, "why": "nothing to search"}
-        else:
+        if searchable(plan.method[0]):
             able.append(method)
+        else:
+            found[method] = {"settings": {}, "why": "nothing to search"}
     if able:
         # the stop rule is of all methods together: of some that are searched later it would be a smaller search than the others had
         budget = replace(BUDGET, patience=BUDGET.trials) if kept.exists() or given.methods else BUDGET

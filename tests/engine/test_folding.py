@@ -23,6 +23,14 @@ def drawn(*shape: int) -> Tensor:
 CASES: dict[str, tuple[Callable[..., Tensor], list[tuple[int, ...]]]] = {
     "plain": (lambda x, w, b: functional.conv2d(x, w, b), [(5, 2, 6, 6), (4, 2, 3, 3), (4,)]),
     "strided": (lambda x, w, b: functional.conv2d(x, w, b, stride=2, padding=1), [(5, 2, 7, 5), (4, 2, 3, 3), (4,)]),
+    "few places": (lambda x, w, b: functional.conv2d(x, w, b, 2, 1), [(5, 2, 4, 4), (4, 2, 3, 3), (4,)]),
+    "few places, oblong": (
+        lambda x, w: functional.conv2d(x, w, stride=(2, 1), padding=(1, 0)),
+        [(5, 2, 4, 3), (4, 2, 2, 3)],
+    ),
+    "few places, dilated": (lambda x, w, b: functional.conv2d(x, w, b, 1, 0, 2), [(5, 2, 6, 6), (4, 2, 3, 3), (4,)]),
+    "few places, by name": (lambda x, w: functional.conv2d(x, w, padding="valid"), [(5, 2, 3, 3), (4, 2, 3, 3)]),
+    "few places, by channel": (lambda x, w: functional.conv2d(x, w, groups=4), [(5, 4, 4, 4), (8, 1, 3, 3)]),
     "no bias, dilated": (lambda x, w: functional.conv2d(x, w, None, 1, 2, 2), [(5, 2, 6, 6), (4, 2, 3, 3)]),
     "by channel": (lambda x, w: functional.conv2d(x, w, padding="same", groups=4), [(5, 4, 6, 6), (8, 1, 3, 3)]),
     "one image": (lambda x, w: functional.conv2d(x, w, padding=1), [(2, 6, 6), (4, 2, 3, 3)]),
@@ -51,10 +59,11 @@ def test_equals_one_after_another(name: str) -> None:
         torch.testing.assert_close(a, b, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("size", [6, 4])
 @pytest.mark.parametrize("shared", [0, 1])
-def test_what_all_models_share(shared: int) -> None:
+def test_what_all_models_share(shared: int, size: int) -> None:
     """Fails if images or weights that are the same for all models are read as if there were one a model."""
-    x, w = drawn(5, 2, 6, 6), drawn(4, 2, 3, 3)
+    x, w = drawn(5, 2, size, size), drawn(4, 2, 3, 3)
     stacked = [drawn(MODELS, *one.shape) for one in (x, w)]
     given = [x if shared == 0 else stacked[0], w if shared == 1 else stacked[1]]
 
@@ -67,6 +76,19 @@ def test_what_all_models_share(shared: int) -> None:
         functional.conv2d(*(one if i == shared else one[m] for i, one in enumerate(given))) for m in range(MODELS)
     ]
     torch.testing.assert_close(found, torch.stack(wanted), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(("size", "named"), [(4, "aten::bmm"), (5, "aten::convolution")])
+def test_outputs_of_few_places_are_products(size: int, named: str) -> None:
+    """2x2 places of an output and 3x3: fails if the one is left to the library's convolution, or the other is not."""
+
+    def network(x: Tensor, w: Tensor) -> Tensor:
+        with Folding():
+            return functional.conv2d(x, w)
+
+    with torch.profiler.profile() as seen:
+        vmap(network)(torch.randn(MODELS, 5, 4, size, size), torch.randn(MODELS, 4, 4, 3, 3))
+    assert {event.name for event in seen.events()} & {"aten::bmm", "aten::convolution"} == {named}
 
 
 def test_nothing_is_copied_between_layers() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -34,6 +35,14 @@ def bench(
         typer.Option("--also", help="Columns to add: klom (20 seeds and 20 retrained seeds or more), ain."),
     ] = None,
     settings: opt.Set = None,
+    trials: Annotated[
+        int, typer.Option("--trials", help="Search every method's settings first, this often each; 0: its defaults.")
+    ] = 0,
+    steps: Annotated[int, typer.Option("--steps", help="Optimiser steps of every trial and removal searched.")] = 150,
+    batch_size: Annotated[int, typer.Option("--batch-size", help="Rows a step of them.")] = 32,
+    patience: Annotated[
+        int, typer.Option("--patience", help="Rounds of one trial a method without gain that end the search.")
+    ] = 6,
     out: Annotated[Path, typer.Option("--out", help="Folder for the store, the table and the page.")] = Path(
         "bench-run"
     ),
@@ -59,14 +68,27 @@ def bench(
     from expunge.facts.digest import canonical_json
     from expunge.pipeline.ready import check_plan_ready
     from expunge.pipeline.run import run_plan
+    from expunge.pipeline.search import Budget
     from expunge.pipeline.searched import check_searchable, searched_plan
+    from expunge.pipeline.tune import search_table
+    from expunge.pipeline.tuned import tuned_plan, words
     from expunge.report.page import write
+    from expunge.store.atomic import write_atomic
     from expunge.store.store import Store
 
     if protocol.search:
         check_searchable(plan)
     check_plan_ready(plan, Path.cwd())
-    base, placement, plans = Path.cwd(), opt.placement(device, dtype, threads), {"": plan}
+    base, placement = Path.cwd(), opt.placement(device, dtype, threads)
+    if trials:
+        budget = Budget(trials=trials, steps=steps, batch_size=batch_size, patience=patience)
+        plan, search = tuned_plan(
+            plan, out / "store", budget=budget, base=base, placement=placement, progress=opt.bars(quiet)
+        )
+        write_atomic(out / "search.json", canonical_json(search))
+        write_table(search_table(search), out / "search.md", f"Search before {name} ({search['run']})", [words(search)])
+        protocol = replace(protocol, notes=(*protocol.notes, words(search)))
+    plans = {"": plan}
     with Store.open(out / "store") as store:
         if protocol.search:
             run_id, bars = _run_id(plan), opt.bars(quiet)

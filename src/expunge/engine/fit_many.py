@@ -89,7 +89,7 @@ def _together(models: list[Model], rows: list[Rows], recipes: list[Recipe], job:
     for model in models:
         model.module.train(True)
     stacked, _ = stack_module_state([model.module for model in models])
-    held = {name: value.detach().clone().requires_grad_(True) for name, value in stacked.items()}
+    held = {name: _channels_last(value.detach()).requires_grad_(True) for name, value in stacked.items()}
     single = _Losses(models[0])
 
     def losses(own: dict[str, Tensor], x: Tensor, targets: Tensor) -> Tensor:
@@ -143,13 +143,20 @@ def _batches(
         )
 
 
+def _channels_last(value: Tensor) -> Tensor:
+    """Return a copy; kernels of images (models, outputs, channels, h, w) with channels last in memory, as the loop's images have them."""
+    if value.ndim != 5:
+        return value.clone()
+    return value.permute(0, 1, 3, 4, 2).clone(memory_format=torch.contiguous_format).permute(0, 1, 4, 2, 3)
+
+
 @torch.no_grad()
 def _clip(held: dict[str, Tensor], most: float | None) -> None:
     """Scale each model's gradient to a norm of at most `most`, as `clip_grad_norm_` does to one."""
     if most is None:
         return
     found = [value.grad for value in held.values() if value.grad is not None]
-    norms = torch.stack([torch.linalg.vector_norm(grad.flatten(1), dim=1) for grad in found])
+    norms = torch.stack([torch.linalg.vector_norm(grad, dim=tuple(range(1, grad.ndim))) for grad in found])
     factor = (most / (torch.linalg.vector_norm(norms, dim=0) + 1e-6)).clamp(max=1.0)
     for grad in found:
         grad.mul_(factor.view(-1, *[1] * (grad.ndim - 1)))

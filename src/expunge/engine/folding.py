@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -10,7 +11,12 @@ from torch import Tensor
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
+from expunge.engine.columns import places, product
+
 Sizes = int | str | Sequence[int]
+FEW = 4
+"""Places of an output (height * width) up to which a product of matrices is faster than the library's grouped convolution, forwards and
+backwards: at 2x2 (32 to 64 channels) 2.5 ms against 5.5, at 4x4 (16 to 32) 4.1 against 3.7, of 32 models and rows on two cores."""
 
 
 class Folding(TorchFunctionMode):
@@ -41,10 +47,14 @@ class _Convolution(torch.autograd.Function):
     ) -> tuple[Tensor, int]:
         """Return (n, models, outputs, H, W), and where models stand in it."""
         models, (stride, padding, dilation, groups) = info.batch_size, settings
+        images = _folded(x, dims[0], models)
         kernel, shift = (_stacked(one, dim, models) for one, dim in zip((weight, bias), dims[1:], strict=False))
-        found = functional.conv2d(
-            _folded(x, dims[0], models), kernel, shift, stride, padding, dilation, groups * models  # type: ignore[arg-type]
-        )  # fmt: skip
+        assert kernel is not None
+        if groups == 1 and _pair(dilation) == (1, 1) and not isinstance(padding, str):
+            how = _pair(stride), _pair(padding)
+            if math.prod(places(images.shape[2:], kernel.shape[2:], *how)) <= FEW:
+                return product(images, kernel, shift, models, *how), 0
+        found = functional.conv2d(images, kernel, shift, stride, padding, dilation, groups * models)  # type: ignore[arg-type]
         return found.unflatten(1, (models, -1)), 1  # type: ignore[no-untyped-call]
 
 
@@ -82,6 +92,10 @@ def _stacked(parameter: Tensor | None, dim: int | None, models: int) -> Tensor |
         return None
     apart = parameter.expand(models, *parameter.shape) if dim is None else parameter.movedim(dim, 0)
     return apart.flatten(0, 1)
+
+
+def _pair(size: Any) -> tuple[int, int]:
+    return (size, size) if isinstance(size, int) else tuple(size)
 
 
 def conv2d(

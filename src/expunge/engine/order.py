@@ -11,7 +11,8 @@ from expunge.facts.rows import Row
 def ordered(rows: Sequence[Row], seed: int, epoch: int) -> list[int]:
     """Return indices of `rows` in the order of a hash of (seed, epoch, row id)."""
     salt = f"{seed}/{epoch}/".encode()
-    return sorted(range(len(rows)), key=lambda i: hashlib.blake2b(salt + rows[i].id.encode(), digest_size=8).digest())
+    keys = [hashlib.blake2b(salt + row.id.encode(), digest_size=8).digest() for row in rows]
+    return sorted(range(len(rows)), key=keys.__getitem__)
 
 
 def cut(indices: Sequence[int], size: int) -> list[list[int]]:
