@@ -74,7 +74,9 @@ def removed(name: str, settings: Mapping[str, Any], of: PoisonedDigits, known: f
     given = dict(settings)
     if hasattr(getattr(unit.create(), "descent", None), "lr"):
         lead = len(splits.rows["forget" if "forget" in unit.about.needs else "retain"])
-        given |= {"batch_size": BATCH, "epochs": math.ceil(STEPS / math.ceil(lead / BATCH)), "max_steps": STEPS}
+        given |= {"batch_size": BATCH, "max_steps": STEPS}
+        if not unit.about.staged:
+            given["epochs"] = math.ceil(STEPS / math.ceil(lead / BATCH))
     model, _ = unlearn(unit.create(given), of.target, splits, job=Job(seed=of.seed))
     return measured(model, of)
 

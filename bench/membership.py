@@ -8,10 +8,11 @@ on the retrained models too, with the same shadow models: what it finds there is
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 import torch
 
@@ -21,10 +22,12 @@ from expunge.pipeline.plan import Plan, check_plan
 from expunge.pipeline.progress import Bars
 from expunge.pipeline.ready import check_plan_ready
 from expunge.pipeline.run import run_plan
+from expunge.pipeline.tune import search_table
+from expunge.pipeline.tuned import tuned_plan, words
 from expunge.statistics.auc import auc, tpr_at_fpr
 from expunge.store.store import Store
 from pages import write_tables
-from vision import CASES, protocol_of
+from vision import BUDGET, CASES, protocol_of
 
 ATTACKS = ("loss", "modified_entropy", "lira", "u_lira", "rmia")
 METHODS = ("finetune", "simnpo", "undial", "retrain")
@@ -38,7 +41,7 @@ READINGS: dict[str, Callable[[Outcome], float]] = {
 
 
 def plan_of(given: argparse.Namespace) -> Plan:
-    """Return the plan: methods at their defaults, a target a seed, and shadow models of each kind."""
+    """Return the plan: methods at their defaults, which the search starts from, a target a seed, and shadow models of each kind."""
     protocol = protocol_of(CASES["mnist_random"], given.data)
     own = replace(protocol, attacks=ATTACKS, columns=COLUMNS, method_settings={})
     plan = benchmark_plan(
@@ -65,15 +68,23 @@ def _control(records: Sequence[Record], attack: str, reading: Callable[[Outcome]
     return fmean(_of(records[0], attack, name, reading) for name in names)
 
 
-def tables(records: Sequence[Record]) -> str:
-    """Return what was removed, and a table a reading: method by attack, mean [lowest, highest] over targets (retrained models)."""
+def tables(records: Sequence[Record], search: Mapping[str, Any]) -> str:
+    """Return the search, what was removed, and a table a reading: method by attack, mean [lowest, highest] over targets (retrained)."""
     by_method: dict[str, list[Record]] = {}
     for record in records:
         by_method.setdefault(record.method.name, []).append(record)
     del by_method["second_retrained"]
     sizes = ", ".join(f"{split.name} {split.n}" for split in records[0].splits)
     count = records[0].plan["verify"]["shadows"]
-    lines = [f"{count} shadow models of each kind; {len(by_method['retrain'])} targets; rows measured: {sizes}.", ""]
+    lines = [
+        f"{count} shadow models of each kind; {len(by_method['retrain'])} targets; rows measured: {sizes}.",
+        "",
+        words(search),
+        "",
+    ]
+    tried = search_table(search)
+    head, *body = ["| " + " | ".join(row) + " |" for row in tried]
+    lines += [head, "|---" * len(tried[0]) + "|", *body, ""]
     named = " | ".join(column.replace(":", " ") for column in COLUMNS)
     lines += [f"| method | {named} |", "|---|" + "---|" * len(COLUMNS)]
     for method, found in by_method.items():
@@ -105,13 +116,14 @@ def main() -> None:
     torch.set_num_threads(1)
     plan = plan_of(given)
     check_plan_ready(plan, Path.cwd())
+    plan, search = tuned_plan(plan, given.out / "store", budget=BUDGET, base=Path.cwd(), progress=Bars(quiet=True))
     run_id = f"membership-{plan.digest()[:8]}"
     with Store.open(given.out / "store") as store:
         records = run_plan(plan, store, run_id=run_id, base=Path.cwd(), progress=Bars(quiet=True))
     if given.page is None:
-        print(tables(records))
+        print(tables(records, search))
     else:
-        write_tables(given.page, "membership.py", tables(records))
+        write_tables(given.page, "membership.py", tables(records, search))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """Forget sets that are hard to forget: python bench/worst_case.py --page docs/results/worst_case.md. Digits, or MNIST by --data.
 
 The worst-case set of a target is searched on one unlearner (bi-level selection) and compared with random sets of equal size under five
-methods: share of forget rows answered wrong, that of models retrained without the very set, and the gap to these one by one (that of a
-retrained model to the others is the noise floor). Rows with the least loss at the target stand beside it: what no search would take.
+methods, whose settings one search chose for all alike on a random request: share of forget rows answered wrong, that of models
+retrained without the very set, and the gap to these one by one (that of a retrained model to the others is the noise floor). Rows with the
+least loss at the target stand beside it: what no search of sets would take.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean, stdev
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import torch
 
@@ -27,12 +30,17 @@ from expunge.engine.worst_case import LOWER, Search, row_losses, worst_case
 from expunge.facts.recipe import Recipe
 from expunge.facts.rows import Rows
 from expunge.modalities.vision import Images, vision_model
+from expunge.pipeline.benchmark import benchmark_plan
+from expunge.pipeline.progress import Bars
+from expunge.pipeline.tuned import tuned_plan, words
 from expunge.sources.digits import Digits
 from expunge.sources.mnist import Mnist
 from pages import write_tables
+from vision import BUDGET
 
 METHODS = ("finetune", "l1_sparse", "scrub", "random_label", "ascent")
 RECIPE = Recipe(epochs=40, lr=4e-3, batch_size=64)
+SEARCH_SEED = 900
 READ = Images(shape=(1, 8, 8), mean=(0.3,), std=(0.38,))
 READ_MNIST = Images(shape=(1, 28, 28), mean=(0.13,), std=(0.31,))
 
@@ -75,6 +83,19 @@ def world(seed: int, noise: float, given: argparse.Namespace) -> World:
     return World(seed, target, every, found["test"])
 
 
+def searched(noise: float, given: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    """Return the settings of each method and how they were found, on a random request of rows and labels that are not reported."""
+    own = {"seed": SEARCH_SEED, "label_noise": noise, "share": given.share, "train_rows": given.rows}
+    protocol = find("benchmark", "worst_case").create(own).run(Path(given.data) if given.data else None)
+    settings = {**protocol.settings, "recipe": RECIPE.model_dump()}
+    plan = benchmark_plan(
+        "worst_case", replace(protocol, settings=settings), METHODS, seeds=range(given.seeds), retrained=[1, 2, 3]
+    )
+    with TemporaryDirectory() as folder:
+        tuned, search = tuned_plan(plan, Path(folder), budget=BUDGET, progress=Bars(quiet=True))
+    return {method.name: method.settings for method in tuned.method}, words(search)
+
+
 def forget_sets(one: World, size: int, given: argparse.Namespace) -> dict[str, Sequence[int]]:
     """Return the sets to compare, as places of rows."""
     found: dict[str, Sequence[int]] = {}
@@ -102,7 +123,7 @@ Numbers = dict[str, list[list[tuple[float, ...]]]]
 """By the model's name, a forget set: percent wrong of forget, retain and test rows, one a model of that name."""
 
 
-def measured(worlds: Sequence[World], given: argparse.Namespace) -> dict[str, Numbers]:
+def measured(worlds: Sequence[World], settings: Mapping[str, Any], given: argparse.Namespace) -> dict[str, Numbers]:
     """Return, by kind of set, what every model answers wrong."""
     table: dict[str, Numbers] = {}
     for one in worlds:
@@ -115,7 +136,11 @@ def measured(worlds: Sequence[World], given: argparse.Namespace) -> dict[str, Nu
             forget, retain = split.rows["forget"], split.rows["retain"]
             found = {"retrained": models, "do nothing": [one.target]}
             found |= {
-                method: [unlearn(find("method", method).create(), one.target, split, job=Job(seed=one.seed))[0]]
+                method: [
+                    unlearn(find("method", method).create(settings[method]), one.target, split, job=Job(seed=one.seed))[
+                        0
+                    ]
+                ]
                 for method in METHODS
             }
             for label, own in found.items():
@@ -151,8 +176,8 @@ def tables(found: Mapping[str, Numbers]) -> list[str]:
             f"{spread([g[0] for g in gaps(n, m)])} ({fmean(g[1] for g in gaps(n, m)):.1f})"
         ),
     }
-    for words, cell in cells.items():
-        lines += [f"{words}:", "", "| model | " + " | ".join(kinds) + " |", "|" + "---|" * (len(kinds) + 1)]
+    for title, cell in cells.items():
+        lines += [f"{title}:", "", "| model | " + " | ".join(kinds) + " |", "|" + "---|" * (len(kinds) + 1)]
         for label in ("do nothing", "retrained", *METHODS):
             lines.append(f"| {label} | " + " | ".join(cell(found[kind], label) for kind in kinds) + " |")
         lines.append("")
@@ -196,13 +221,19 @@ def main() -> None:
         worlds = [world(seed, noise, given) for seed in range(given.seeds)]
         size = round(given.share * len(worlds[0].every))
         fitted = fmean(100 - wrong(one.target, one.every) for one in worlds)
+        settings, how = searched(noise, given)
         lines += [
             f"## {'MNIST' if given.data else 'Digits'}, {100 * noise:.0f}% of labels wrong",
             "",
             f"{size} of {len(worlds[0].every)} rows to forget, {given.seeds} targets (accuracy {fitted:.1f} on what they were trained on), "
             f"{given.random} random sets a target, {given.retrained} retrained models a set; mean ± standard deviation over sets.",
             "",
-            *tables(measured(worlds, given)),
+            how,
+            "",
+            "; ".join(f"{name}: {', '.join(f'{k}={v:.3g}' for k, v in own.items())}" for name, own in settings.items())
+            + ".",
+            "",
+            *tables(measured(worlds, settings, given)),
         ]
         if given.classes and not noise:
             lines += by_class(worlds[0], given)

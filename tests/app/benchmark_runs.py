@@ -15,8 +15,6 @@ from expunge.pipeline.progress import Bars
 from expunge.pipeline.run import run_plan
 from expunge.store.store import Store
 
-RETRAINED = (101, 102, 103)
-
 
 @dataclass(frozen=True)
 class Ran:
@@ -30,7 +28,8 @@ class Ran:
         if name == "target":
             found = [value_of(first, name, column)]
         elif name == "retrained":
-            found = [value_of(first, f"retrained-{i}", column) for i in range(len(RETRAINED))]
+            names = [model.name for model in first.models if model.role == "retrained"]
+            found = [value_of(first, one, column) for one in names]
         else:
             mine = [one for label, one in self.records.items() if label.rpartition("-")[0] == name]
             found = [value_of(one, "unlearned", column) for one in mine]
@@ -39,12 +38,17 @@ class Ran:
         return float(np.mean(np.array(found, float)))
 
 
-def ran(protocol: BenchmarkPlan, folder: Path, methods: Sequence[str], *, seed: int) -> Ran:
-    """Run methods under one seed; the target's recipe has it as well, so that draws do not share their weights."""
+def ran(protocol: BenchmarkPlan, folder: Path, methods: Sequence[str], *, seed: int, retrained: int = 10) -> Ran:
+    """Run methods under one seed; the target's recipe has it as well, so that draws do not share their weights.
+
+    `retrained` models are trained without the forget rows: fewer where one takes long.
+    """
     settings = {**protocol.settings, "recipe": {**protocol.settings["recipe"], "seed": seed}}
     columns = tuple(column for column in protocol.columns if column.partition(":")[0] in protocol.metrics)
     own = replace(protocol, settings=settings, attacks=(), columns=columns)
-    plan = benchmark_plan("claim", own, methods, seeds=(seed,), retrained=[seed * 1000 + one for one in RETRAINED])
+    plan = benchmark_plan(
+        "claim", own, methods, seeds=(seed,), retrained=[seed * 1000 + 101 + i for i in range(retrained)]
+    )
     with Store.open(folder / f"store-{seed}") as store:
         records = run_plan(plan, store, run_id="claim", base=folder, progress=Bars(quiet=True))
     return Ran({str(record.request["label"]): record for record in records})

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from statistics import fmean
+
 import numpy as np
 import pytest
-from classifiers import a_class, by_hand, noise
+from classifiers import SEEDS, a_class, by_hand, mean_interval, noise
 
 from expunge.attacks.entropy import Entropy
 from expunge.statistics.auc import auc
@@ -19,16 +21,39 @@ def test_minus_the_entropy() -> None:
     assert found.holdout == pytest.approx((-np.log(2),), abs=1e-6)
 
 
+def areas_of(seed: int) -> tuple[float, list[float]]:
+    """Membership AUC on wrong labels: the target's, and those of the ten retrained models."""
+    measured = noise(seed)
+    found = {name: measured.attack(Entropy(), model, name) for name, model in measured.models.items()}
+    areas = {name: auc(one.forget, one.holdout) for name, one in found.items()}
+    return areas["target"], [areas[f"retrained-{i}"] for i in range(10)]
+
+
 def test_claim_hardly_holds_on_wrong_labels() -> None:
     """Fails if the control scores what the target does, or as much as the claim says: what a wrong label costs, entropy does not see.
 
-    Measured AUC: target .521, retrained .470 to .486.
+    Measured AUC, one draw: target .520, ten retrained models .459 to .526.
     """
-    measured = noise()
-    found = {name: measured.attack(Entropy(), model, name) for name, model in measured.models.items()}
-    areas = {name: auc(one.forget, one.holdout) for name, one in found.items()}
-    assert 0.4 < areas["target"] < 0.65
-    assert all(areas[f"retrained-{i}"] < 0.57 for i in range(3))
+    target, again = areas_of(0)
+    assert 0.4 < target < 0.65
+    assert max(again) < 0.57
+
+
+@pytest.mark.slow
+def test_claim_over_five_draws() -> None:
+    """Rows and models of five draws. Fails as above, or if the rest that entropy sees is not the target's.
+
+    Measured AUC, with 95% intervals over draws: target .535 [.501, .570], above the ten retrained models (.505 [.457, .552], no better
+    than chance) by .031 [.010, .052]: what the claim says, and hardly more than nothing.
+    """
+    draws = [areas_of(seed) for seed in SEEDS]
+    target = mean_interval([one for one, _ in draws])
+    control = mean_interval([fmean(again) for _, again in draws])
+    above = mean_interval([one - fmean(again) for one, again in draws])
+    print(target, control, above)
+    assert 0.4 < target.low < target.high < 0.65
+    assert control.low < 0.5 < control.high < 0.57
+    assert 0 < above.low < above.high < 0.1
 
 
 def test_without_predictions_a_reason() -> None:

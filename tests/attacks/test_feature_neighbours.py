@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from statistics import fmean
 
 import numpy as np
 import pytest
-from classifiers import a_class, hidden
+from classifiers import SEEDS, a_class, hidden, mean_interval
 
 from expunge.attacks.feature_neighbours import FeatureNeighbours
 from expunge.facts.rows import Rows
 
 
 def test_votes_by_plain_distances() -> None:
-    """Fails if the head's outputs are compared in place of the last block's, features are not standardised, or a holdout row votes on itself."""
+    """Fails if the head's outputs are compared in place of the last block's, features are not standardised, or a row votes on itself."""
     measured = a_class()
     rows, model = measured.problem.splits.rows, measured.models["retrained-0"]
     found = measured.attack(FeatureNeighbours(neighbours=3), model, "retrained-0")
@@ -30,18 +31,23 @@ def test_votes_by_plain_distances() -> None:
 
 
 def test_claim_the_body_still_knows_what_the_head_forgot() -> None:
-    """Fails if hidden and target differ, or a retrained model's features vote as much: raw pixels tell threes, so its own vote is high.
+    """Rows and models of five draws. Fails if hidden and target differ, or a retrained model's features vote as much.
 
-    Measured: target .935, hidden .935, retrained .74 to .76, untrained .59.
+    Raw pixels tell threes, so that the control's own vote is high. Measured, with 95% intervals over draws: target and hidden .93 to .98,
+    above the ten retrained models (.794 [.776, .812]) by .154 [.141, .167]; untrained .66 to .80.
     """
-    measured = a_class()
-    unit = FeatureNeighbours(item_control=False)
-    found = {name: np.mean(measured.attack(unit, model, name).forget) for name, model in measured.models.items()}
-    own = np.mean(measured.attack(unit, hidden()).forget)
-    control = max(found[f"retrained-{i}"] for i in range(3))
-    assert own == pytest.approx(found["target"])
-    assert own > control + 0.07
-    assert 0.5 < control < 0.9
+    unit, draws = FeatureNeighbours(item_control=False), []
+    for seed in SEEDS:
+        at = a_class(seed)
+        found = {name: fmean(at.attack(unit, model, name).forget) for name, model in at.models.items()}
+        own = fmean(at.attack(unit, hidden(seed)).forget)
+        assert own == pytest.approx(found["target"])
+        draws.append((own, fmean(found[f"retrained-{i}"] for i in range(10))))
+        print(found["untrained"])
+    above, control = mean_interval([own - again for own, again in draws]), mean_interval([again for _, again in draws])
+    print(draws, above, control)
+    assert above.low > 0.07
+    assert 0.5 < control.low < control.high < 0.9
 
 
 def test_a_label_nobody_has_is_no_zero() -> None:

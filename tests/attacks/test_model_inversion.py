@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from statistics import fmean
 
 import numpy as np
 import pytest
 import torch
-from classifiers import a_class, hidden
+from classifiers import SEEDS, a_class, hidden, mean_interval
 
 from expunge.attacks.model_inversion import ModelInversion, _judge
 
@@ -23,21 +24,42 @@ def test_the_judge_is_made_of_rows_by_hand() -> None:
     assert directions.numpy() == pytest.approx(np.array([[-half, half], [half, -half]]))
 
 
-def test_claim_target_and_hidden_draw_the_class_and_retrained_models_another() -> None:
-    """Fails if the attacked model judges itself, inputs are not moved, or the control draws the class as well.
+def test_claim_target_draws_the_class_and_retrained_models_another() -> None:
+    """One draw. Fails if the attacked model judges itself, inputs are not moved, or the control draws the class as well.
 
-    Measured: target .99, hidden behind the head .95, retrained 0, untrained 0, from .04 at the start.
+    Measured: target .99, ten retrained models 0, untrained 0, from .04 at the start.
     """
-    measured = a_class()
-    found = {name: measured.attack(UNIT, model, name) for name, model in measured.models.items()}
-    own = measured.attack(UNIT, hidden())
+    at = a_class()
+    found = {name: at.attack(UNIT, model, name) for name, model in at.models.items()}
     assert np.mean(found["target"].forget) > 0.8
-    assert np.mean(own.forget) > 0.6
-    for name in ("retrained-0", "retrained-1", "retrained-2", "untrained"):
+    for name in (*(f"retrained-{i}" for i in range(10)), "untrained"):
         assert np.mean(found[name].forget) < 0.2
     assert found["target"].curve[0][1] < 0.3
     assert [steps for steps, _ in found["target"].curve] == [0.0, 50.0, 100.0, 150.0, 200.0]
     assert found["target"].curve[-1][1] == pytest.approx(np.mean(found["target"].forget))
+
+
+@pytest.mark.slow
+def test_claim_over_five_draws_but_not_for_a_class_hidden_behind_the_head() -> None:
+    """Rows and models of five draws. Fails as above.
+
+    Measured, with 95% intervals over draws: target .99 to 1, above the ten retrained models by .983 [.955, 1.00]; these .015 [-.013,
+    .044]: 0 but for three of fifty (.22, .25, .30). A target whose head alone was taught other labels draws the class as little, .020
+    [-.028, .067] (0 on three draws, at most .09), while on seed 0 it has .95: that nothing is drawn does not say that the body forgot.
+    """
+    draws = []
+    for seed in SEEDS:
+        at = a_class(seed)
+        found = {name: fmean(at.attack(UNIT, model, name).forget) for name, model in at.models.items()}
+        draws.append({**found, "hidden": fmean(at.attack(UNIT, hidden(seed)).forget)})
+    above = mean_interval([one["target"] - fmean(one[f"retrained-{i}"] for i in range(10)) for one in draws])
+    again = mean_interval([fmean(one[f"retrained-{i}"] for i in range(10)) for one in draws])
+    behind = mean_interval([one["hidden"] for one in draws])
+    print(above, again, behind)
+    assert above.low > 0.8
+    assert again.high < 0.2
+    assert behind.high < 0.2
+    assert fmean(a_class().attack(UNIT, hidden()).forget) > 0.6
 
 
 def test_same_seed_same_drawing_and_other_seed_another() -> None:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
+from statistics import fmean
 
+import numpy as np
 import pytest
+from classifiers import mean_interval
 from poisoned_class import after, measured, poisoned
 
 from expunge.benchmarks.corrective import CorrectiveBenchmark
+from expunge.contract.job import Job
 from expunge.contract.registry import find
+from expunge.engine.fit_many import fit_many
 from expunge.facts.errors import InputError
 from expunge.methods.ssd import SSD
 from expunge.pipeline.benchmark import benchmark_plan, check_benchmark
+from expunge.testbeds.poisoned import RECIPE, untrained
 
 
 def test_settings_reach_the_plan(tmp_path: Path) -> None:
@@ -36,40 +43,68 @@ def test_missing_data_is_refused(tmp_path: Path) -> None:
         CorrectiveBenchmark().run(tmp_path / "none.npz")
 
 
+SEEDS = range(5)
+
+
+@cache
+def retrained(seed: int, known: float, kind: str = "backdoor") -> dict[str, float]:
+    """What ten models trained without the known rows have, on the mean."""
+    of, seeds = poisoned(seed, kind), [1000 * (seed + 1) + i for i in range(10)]
+    models, recipes = [untrained(own) for own in seeds], [RECIPE.model_copy(update={"seed": own}) for own in seeds]
+    fit_many(models, [of.rows(known)["retain"]] * len(seeds), recipes, job=Job())
+    each = [measured(model, of) for model in models]
+    return {what: fmean(one[what] for one in each) for what in each[0]}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_claim_retraining_without_a_tenth_of_the_poison_leaves_the_backdoor(seed: int) -> None:
-    """And without all of it none is left. Fails if unknown manipulated rows leave the retain rows, or the known ones stay."""
-    of = poisoned(seed)
-    part, whole = (measured(of.trained(of.rows(known)["retain"], seed + 101), of) for known in (0.1, 1.0))
-    assert part["corrected"] < 25
-    assert part["success"] > 70
-    assert whole["corrected"] > 75
-    assert whole["success"] < 8
-    assert min(part["clean"], whole["clean"]) > 93
+def test_claim_retraining_without_a_tenth_of_the_poison_leaves_the_backdoor() -> None:
+    """And without all of it none is left. Five draws, ten retrained models each.
+
+    Fails if unknown manipulated rows leave the retain rows, or the known ones stay.
+    """
+    part, whole = ([retrained(seed, known) for seed in SEEDS] for known in (0.1, 1.0))
+    found = {
+        (name, what): mean_interval([one[what] for one in each])
+        for name, each in (("part", part), ("whole", whole))
+        for what in ("corrected", "success", "clean")
+    }
+    print(found)
+    assert found["part", "corrected"].high < 25
+    assert found["part", "success"].low > 70
+    assert found["whole", "corrected"].low > 75
+    assert found["whole", "success"].high < 8
+    assert min(found["part", "clean"].low, found["whole", "clean"].low) > 93
 
 
 @pytest.mark.slow
 def test_claim_dampening_removes_a_backdoor_of_which_a_tenth_is_known_at_an_alpha_of_each_problems_own() -> None:
-    """With gradients squared by the batch, as the reference code does. Corrected accuracy by alpha 10, 25, 50, 100: 81.7, 34.3, 1.0, .4 on
-    seed 0 and 92.1, 93.4, 78.1, 16.1 on seed 1 (clean loss there 14, 5.9, 1.1, 0): no one alpha serves both.
-    """
-    found = {
-        (seed, alpha): after(SSD(alpha=alpha, dampening=1.0, batch_size=64), poisoned(seed))[0]["corrected"]
-        for seed in (0, 1)
-        for alpha in (10.0, 25.0, 100.0)
-    }
-    assert min(found[0, 10.0], found[1, 10.0]) > 50
-    assert found[1, 25.0] > found[0, 25.0] + 40
-    assert max(found[0, 100.0], found[1, 100.0]) < 30
+    """With gradients squared by the batch, as the reference code does; no one alpha serves all five draws."""
+    alphas = (5.0, 10.0, 25.0, 50.0, 100.0)
+    corrected, lost = np.zeros((2, len(SEEDS), len(alphas)))
+    for i, seed in enumerate(SEEDS):
+        of = poisoned(seed)
+        clean = measured(of.target, of)["clean"]
+        for j, alpha in enumerate(alphas):
+            found = after(SSD(alpha=alpha, dampening=1.0, batch_size=64), of)[0]
+            corrected[i, j], lost[i, j] = found["corrected"], clean - found["clean"]
+    best = corrected.max(1)
+    print("corrected", corrected.round(1).tolist(), "lost", lost.round(1).tolist(), "best", mean_interval(best))
+    assert mean_interval(best).low > 50
+    assert (corrected.min(0) < 50).all()
 
 
 @pytest.mark.slow
 def test_claim_dampening_does_not_undo_confused_classes() -> None:
-    """Corrected accuracy after SSD stays below that of training without the confused rows, at every alpha, or clean accuracy is lost."""
-    of = poisoned(0, "confusion")
-    before, aim = measured(of.target, of), measured(of.trained(of.rows(1.0)["retain"], 101), of)
-    assert aim["corrected"] > before["corrected"] + 5
+    """Corrected accuracy after SSD, less half of the way to models trained without the confused rows: below 0 at every alpha on five draws."""
+    before, aim = (
+        [measured(poisoned(seed, "confusion").target, poisoned(seed, "confusion")) for seed in SEEDS],
+        [retrained(seed, 1.0, "confusion") for seed in SEEDS],
+    )
+    known, free = (np.array([one["corrected"] for one in each]) for each in (before, aim))
+    print("to gain", mean_interval(free - known))
+    assert mean_interval(free - known).low > 5
     for alpha in (3.0, 10.0, 30.0):
-        found, _ = after(SSD(alpha=alpha, dampening=1.0), of)
-        assert found["corrected"] < before["corrected"] + 0.5 * (aim["corrected"] - before["corrected"])
+        method = SSD(alpha=alpha, dampening=1.0)
+        left = np.array([after(method, poisoned(seed, "confusion"))[0]["corrected"] for seed in SEEDS])
+        print(alpha, left.round(1).tolist(), mean_interval((left - known) / (free - known)))
+        assert mean_interval(left - (known + free) / 2).high < 0

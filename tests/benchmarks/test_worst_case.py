@@ -9,8 +9,10 @@ import contextlib
 from pathlib import Path
 from statistics import fmean
 
+import numpy as np
 import pytest
 import torch
+from classifiers import mean_interval
 
 from expunge.app.command import main
 from expunge.benchmarks.worst_case import WorstCaseBenchmark
@@ -19,7 +21,7 @@ from expunge.contract.job import Job
 from expunge.contract.model import Model
 from expunge.contract.registry import find
 from expunge.contract.splits import Splits
-from expunge.engine.fit import fit
+from expunge.engine.fit_many import fit_many
 from expunge.engine.worst_case import Search, worst_case
 from expunge.facts.digest import read_json
 from expunge.facts.errors import InputError
@@ -164,10 +166,9 @@ def answered_wrong(unit: WorstCaseBenchmark, folder: Path) -> dict[tuple[str, st
             found[kind, name] = wrong(after, rows["forget"])
             assert wrong(after, rows["retain"]) < (14 if name == "random_label" else 7), name
         assert plan.recipe is not None
-        models = [
-            fit(target.fresh(seed), rows["retain"], plan.recipe.model_copy(update={"seed": seed}), job=Job(seed=seed))
-            for seed in (101, 102)
-        ]
+        models = [target.fresh(seed) for seed in range(101, 111)]
+        recipes = [plan.recipe.model_copy(update={"seed": seed}) for seed in range(101, 111)]
+        fit_many(models, [rows["retain"]] * len(models), recipes, job=Job())
         found[kind, "retrained"] = fmean(wrong(model, rows["forget"]) for model in models)
     return found
 
@@ -177,31 +178,27 @@ def answered_wrong(unit: WorstCaseBenchmark, folder: Path) -> dict[tuple[str, st
 def test_claim_a_searched_set_is_forgotten_less_and_random_sets_flatter_by_that_measure_alone(
     lower: str, tmp_path: Path
 ) -> None:
-    """Digits, a fifth of the labels wrong, 144 of 1,294 rows, three targets; percent of forget rows answered wrong.
+    """Digits, a fifth of the labels wrong, 144 of 1,294 rows, five targets, ten retrained models a set; percent of forget rows answered wrong.
 
-    Means, searched against random, the set found on fine-tuning: fine-tuning .2 and 20.1, l1_sparse .2 and 19.9, scrub 4.2 and 10.4,
-    relabelling 8.8 and 15.3, retrained 2.2 and 31.4. Found on relabelling: .9, .9, 1.2 and 1.2, retrained 4.7. On three other targets
-    relabelling was 12.0 and 14.4 on the set found on fine-tuning (18.1 and 16.0 on one): that transfer is not asserted.
-    The distance to models retrained without the same rows is smaller on searched sets than on random ones (fine-tuning 2.0 and 11.2
-    points): by that measure random sets flatter nobody. Fails if the search chooses rows that fall first, or the plan asks for other rows than it chose.
+    Fails if the search chooses rows that fall first, or the plan asks for other rows than it chose.
     """
     found = [
         answered_wrong(WorstCaseBenchmark(seed=seed, search=Search(lower=lower)), tmp_path / str(seed))
-        for seed in (0, 1, 2)
+        for seed in range(5)
     ]
-    print(lower, found)
+
+    def of(kind: str, name: str) -> np.ndarray:
+        return np.array([one[kind, name] for one in found])
+
+    easier = {name: mean_interval(of("random", name) - of("searched", name)) for name in (*METHODS, "retrained")}
+    away = {kind: np.abs(of(kind, "finetune") - of(kind, "retrained")) for kind in ("searched", "random")}
+    nearer = mean_interval(away["random"] - away["searched"])
+    print(lower, {key: round(fmean(of(*key)), 1) for key in found[0]}, easier, nearer)
     for name in ("finetune", "l1_sparse"):
-        assert max(one["searched", name] for one in found) <= 4
-        assert min(one["random", name] for one in found) >= 8
-
-    def mean(kind: str, name: str) -> float:
-        return fmean(one[kind, name] for one in found)
-
-    assert mean("searched", "scrub") <= mean("random", "scrub") - 3
-    if lower == "random_label":
-        assert mean("searched", "random_label") <= mean("random", "random_label") - 5
-    gap = {
-        kind: fmean(abs(one[kind, "finetune"] - one[kind, "retrained"]) for one in found)
-        for kind in ("searched", "random")
-    }
-    assert gap["searched"] <= gap["random"] - 3
+        assert of("searched", name).max() <= 4
+        assert of("random", name).min() >= 8
+        assert easier[name].low > 5
+    for name in ("scrub", "random_label"):
+        # the set found on fine-tuning is not shown to be harder for methods that look at the forget rows
+        assert easier[name].low > 5 if lower == "random_label" else easier[name].low < 0
+    assert nearer.low > 3

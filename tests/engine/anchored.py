@@ -1,4 +1,4 @@
-"""Problems of several seeds whose models are measured for metrics: do nothing, two retrained models and an untrained one."""
+"""Problems of several seeds whose models are measured for metrics: do nothing, ten retrained models and an untrained one."""
 
 from __future__ import annotations
 
@@ -7,27 +7,28 @@ from dataclasses import replace
 from functools import cache
 
 import torch
-from digits_seeds import REPORTED
 from numbers_problem import planted
 
 from expunge.contract.apply import unlearn
 from expunge.contract.evidence import Evidence
 from expunge.contract.job import Job
 from expunge.contract.model import Model
-from expunge.engine.fit import fit
+from expunge.contract.splits import SPLITS, Splits
+from expunge.engine.fit_many import fit_many
 from expunge.facts.recipe import Recipe
 from expunge.facts.rows import Rows
 from expunge.methods.finetune import Finetune
 from expunge.methods.random_label import RandomLabel
 from expunge.modalities.vision import vision_model
 from expunge.pipeline.measure import Measurer, Wanted
+from expunge.sources.digits import Digits
 from expunge.sources.poisoned import Poisoned
-from expunge.testbeds.problem import Problem
-from expunge.testbeds.vision import CLASS_RECIPE, IMAGES, class_problem
+from expunge.testbeds.problem import Problem, train_problem
+from expunge.testbeds.vision import CLASS, CLASS_RECIPE, IMAGES
 
-CLASS_SEEDS, NUMBER_SEEDS, BACKDOOR_SEEDS = REPORTED, (1, 2, 3), (0, 1, 2)
-"""Bounds of the tests were set on seeds from 100 on."""
-RETRAINED = ("retrained-0", "retrained-1")
+CLASS_SEEDS = NUMBER_SEEDS = BACKDOOR_SEEDS = (0, 20, 40, 60, 80)
+"""Of rows and models: bounds of the tests were set on seeds from 100 on, and no model is of two draws."""
+RETRAINED = tuple(f"retrained-{i}" for i in range(10))
 
 Found = Mapping[str, Evidence]
 
@@ -54,8 +55,12 @@ def _anchors(problem: Problem, untrained: Model) -> dict[str, Model]:
 def class_of(seed: int) -> Found:
     """The threes of the digits are to go; besides the anchors the target after relabelling and after fine-tuning at their defaults."""
     torch.set_num_threads(1)
-    problem = class_problem("mlp", CLASS_RECIPE.model_copy(update={"seed": seed}), retrained=2, width=96, depth=1)
-    models = _anchors(problem, problem.untrained.fresh(seed + 50))  # type: ignore[attr-defined]
+    rows = Digits(forget=f"class={CLASS}", seed=seed).run()
+    splits = Splits.of(**{name: rows[name] for name in SPLITS})
+    blank = vision_model("mlp", images=IMAGES, classes=10, seed=seed, width=96, depth=1)
+    recipe = CLASS_RECIPE.model_copy(update={"seed": seed})
+    problem = train_problem("digits-class", splits, blank, recipe, retrained=len(RETRAINED))
+    models = _anchors(problem, problem.untrained.fresh(seed + 15))  # type: ignore[attr-defined]
     for name, method in (("relabelled", RandomLabel()), ("finetuned", Finetune())):
         models[name] = unlearn(method, problem.target, problem.splits, job=Job(seed=seed))[0]
     return anchored(models, problem.splits.rows)
@@ -66,7 +71,7 @@ def numbers_of(seed: int) -> Found:
     """A regression learnt by heart."""
     torch.set_num_threads(1)
     problem = planted(seed)
-    return anchored(_anchors(problem, problem.untrained.fresh(seed + 50)), problem.splits.rows)  # type: ignore[attr-defined]
+    return anchored(_anchors(problem, problem.untrained.fresh(seed + 15)), problem.splits.rows)  # type: ignore[attr-defined]
 
 
 @cache
@@ -75,15 +80,13 @@ def backdoor_of(seed: int) -> Found:
     torch.set_num_threads(1)
     rows, few = (Poisoned(seed=seed, known=known).run() for known in (1.0, 0.1))
     blank = vision_model("mlp", images=IMAGES, classes=10, seed=seed, width=64, depth=1)
-
-    def trained(on: Rows, own: int) -> Model:
-        return fit(blank.fresh(own), on, Recipe(epochs=12, lr=6e-3, batch_size=64, seed=own), job=Job(seed=own))
-
-    models = {
-        "target": trained(Rows((*rows["forget"], *rows["retain"])), seed),
-        "retrained-0": trained(rows["retain"], seed + 1),
-        "retrained-1": trained(rows["retain"], seed + 2),
-        "tenth": trained(few["retain"], seed + 1),
-        "untrained": blank,
+    training = {
+        "target": Rows((*rows["forget"], *rows["retain"])),
+        "tenth": few["retain"],
+        **dict.fromkeys(RETRAINED, rows["retain"]),
     }
-    return anchored(models, rows)
+    seeds = [seed + i for i in range(len(training))]
+    models = {name: blank.fresh(own) for name, own in zip(training, seeds, strict=True)}
+    recipes = [Recipe(epochs=12, lr=6e-3, batch_size=64, seed=own) for own in seeds]
+    fit_many(list(models.values()), list(training.values()), recipes, job=Job())
+    return anchored({**models, "untrained": blank.fresh(seed + 15)}, rows)

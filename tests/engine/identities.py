@@ -43,4 +43,4 @@ def identities(classes: int, seed: int) -> Measured:
     task = Classification(classes=classes)
     blank = tabular_model("mlp", features=Features(width=WIDTH), task=task, seed=seed, width=64, depth=1)
     recipe = Recipe(epochs=30, lr=4e-3, batch_size=32, seed=10 * seed)
-    return of_problem(train_problem("identities", splits, blank, recipe, retrained=2))
+    return of_problem(train_problem("identities", splits, blank, recipe, retrained=10))

@@ -26,4 +26,4 @@ def letters(data: Path, alphabet: int, seed: int) -> Measured:
     splits = Splits.of(**{name: found[name] for name in SPLITS})
     blank = vision_model("cnn", images=Images(shape=(1, 21, 21)), classes=136, seed=seed, width=16, depth=2)
     recipe = RECIPE.model_copy(update={"seed": 10 * seed})
-    return of_problem(train_problem("letters", splits, blank, recipe, retrained=2))
+    return of_problem(train_problem("letters", splits, blank, recipe, retrained=10))

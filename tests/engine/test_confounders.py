@@ -7,16 +7,21 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
+from classifiers import mean_interval
 
 from expunge.contract.job import Job
-from expunge.engine.confounders import FLAG, attributions, candidate, confounders, inputs_of
+from expunge.contract.model import Model
+from expunge.engine.confounders import FLAG, Candidate, attributions, candidate, confounders, inputs_of
+from expunge.engine.fit_many import fit_many
 from expunge.facts.errors import InputError
 from expunge.facts.rows import Row, Rows
+from expunge.sources.shortcut import Shortcut
 from expunge.testbeds.poisoned import untrained
 from expunge.testbeds.shortcut import ShortcutDigits, everything, shortcut_digits
+from expunge.testbeds.vision import CLASS_RECIPE
 
 PATCH = {54, 55, 62, 63}
-SEEDS = (0, 1, 2)
+SEEDS = (0, 1, 2, 3, 4)
 
 
 @cache
@@ -86,26 +91,63 @@ def test_no_candidate_is_refused() -> None:
         confounders(untrained(0), same, clusters=2, mass=0.25, job=Job())
 
 
-def test_claim_the_patch_is_flagged_without_labels() -> None:
-    """Measured, seeds 0, 1, 2: the patch comes first at .90, .87, .89, and 109, 112, 111 rows are said to show it, all 98, 98, 102 that do.
+def even_models(of: ShortcutDigits) -> list[Model]:
+    """Ten models that had no use for the patch: as many rows bear it, drawn without regard to the label."""
+    train = everything(of.rows)
+    share = sum("patched" in row.fields for row in train) / len(train)
+    even = everything(Shortcut(seed=of.seed, share=share, elsewhere=share).run())
+    seeds = [1000 * (of.seed + 1) + i for i in range(10)]
+    models = [untrained(one) for one in seeds]
+    fit_many(models, [even] * 10, [CLASS_RECIPE.model_copy(update={"seed": one}) for one in seeds], job=Job())
+    return models
 
-    Models that had no use for it: first at .75, .82, .73, none flagged. On seed 2 another candidate passes the mark, at .87 (the hole of the
-    zeros, which nearly names them). Fails if: clusters are ranked by size or purity, or a concept's inputs are not its most attributed.
+
+def first_of(model: Model, of: ShortcutDigits) -> Candidate:
+    """The concept that comes first."""
+    return confounders(model, everything(of.rows), clusters=20, mass=0.25, job=Job())[0]
+
+
+def score_of_the_patch(of: ShortcutDigits) -> float:
+    """Score of what comes first, which is the patch: of its class, flagged, on at least two of its pixels, shown by the rows that bear
+    it.
     """
-    planted, free = [], []
-    for seed in SEEDS:
-        of = problem(seed)
-        rows = everything(of.rows)
-        marked = np.array(["patched" in row.fields for row in rows])
-        first = confounders(of.target, rows, clusters=20, mass=0.25, job=Job())[0]
-        assert first.label == 3
-        assert first.flagged
-        assert len(PATCH & set(first.inputs)) >= 2
-        assert len(first.inputs) <= 6
-        assert first.shown[marked].mean() >= 0.95
-        assert first.shown[~marked].mean() <= 0.03
-        assert set(first.exemplars) <= {row.id for row in rows if row["label"] == 3 or "patched" in row.fields}
-        planted.append(first.score)
-        free.append(confounders(of.free, rows, clusters=20, mass=0.25, job=Job())[0].score)
-    assert np.mean(planted) >= np.mean(free) + 0.05
-    assert sum(score < FLAG for score in free) >= 2
+    first, rows = first_of(of.target, of), everything(of.rows)
+    marked = np.array(["patched" in row.fields for row in rows])
+    assert first.label == 3
+    assert first.flagged
+    assert len(PATCH & set(first.inputs)) >= 2
+    assert len(first.inputs) <= 6
+    assert first.shown[marked].mean() >= 0.95
+    assert first.shown[~marked].mean() <= 0.03
+    assert set(first.exemplars) <= {row.id for row in rows if row["label"] == 3 or "patched" in row.fields}
+    print(of.seed, first.score, first.shown.sum(), first.shown[marked].sum(), marked.sum(), first.shown[~marked].mean())
+    return first.score
+
+
+def test_claim_the_patch_is_flagged_without_labels() -> None:
+    """Seed 0: the patch comes first at .90 (.72 in the model that had no use for it), and 109 rows are said to show it, all 98 that do;
+    five seeds below.
+
+    Fails if: clusters are ranked by size or purity, or a concept's inputs are not its most attributed.
+    """
+    of = problem(0)
+    free = first_of(of.free, of).score
+    assert free < FLAG
+    assert score_of_the_patch(of) >= free + 0.05
+
+
+@pytest.mark.slow
+def test_claim_the_patch_stands_out_against_ten_models_without_it_on_five_seeds() -> None:
+    """The patch comes first on each, at .877 (95% interval [.856, .898]), and 109 to 114 rows are said to show it, all 94 to 102 that
+    do.
+
+    Models that had no use for it, ten a seed: what comes first scores .750 [.708, .791], .127 [.082, .173] below, and is flagged in
+    none of the fifty.
+    Fails as above.
+    """
+    planted = np.array([score_of_the_patch(problem(seed)) for seed in SEEDS])
+    free = np.array([[first_of(one, problem(seed)).score for one in even_models(problem(seed))] for seed in SEEDS])
+    above = mean_interval(planted - free.mean(1))
+    print(mean_interval(planted), mean_interval(free.mean(1)), above, free.max())
+    assert above.low >= 0.05
+    assert mean_interval((free >= FLAG).mean(1)).high <= 1 / 3

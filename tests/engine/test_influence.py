@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from classifiers import mean_interval
 from numpy.typing import NDArray
 from passes import counted
 from plain_models import Arrays, alone, arrays
@@ -266,7 +267,7 @@ def test_claim_ekfac_passes_over_the_rows_twice_whatever_is_asked() -> None:
 
 
 def test_claim_ekfac_follows_leaving_rows_out() -> None:
-    """P087 on one seed and 10 rows left out; three seeds below. Fails if: EK-FAC's inverse is left out, or turned over."""
+    """P087 on one seed and 10 rows left out; five seeds below. Fails if: EK-FAC's inverse is left out, or turned over."""
     found = claim(0, 10, 2)
     assert found["cg"] > 0.75
     assert found["ekfac"] > found["none"] + 0.05
@@ -274,16 +275,26 @@ def test_claim_ekfac_follows_leaving_rows_out() -> None:
 
 
 @pytest.mark.slow
-def test_claim_ekfac_follows_leaving_rows_out_on_three_seeds() -> None:
+def test_claim_ekfac_follows_leaving_rows_out_on_five_seeds() -> None:
     """P087: scores follow the proximal Bregman response of leaving each row out, and removing the rows on top changes the query most.
 
-    Digits, MLP of 32, 200 rows, damping .1, 24 rows left out one by one, 20 queries. Mean rank correlation: CG .94 (.92 to .97), EK-FAC
-    .47 (.45 to .49), plain inner products of gradients .17: EK-FAC holds, but explains far less than the exact solver here. The five rows on
-    top raise the query's loss by .7 to 2.5, random fives by at most .16. Fails if: EK-FAC's inverse is left out, or turned over.
+    Digits, MLP of 32, 200 rows, damping .1, 24 rows left out one by one, 20 queries; seed = rows and model. Mean rank correlation with
+    95% interval: CG .92 [.86, .98], EK-FAC .45 [.39, .50], plain inner products of gradients .16 [.12, .20]. EK-FAC is above them by
+    .28 [.24, .33], and below the exact solver by .47 [.42, .53]: it holds, but explains far less here. The five rows on top raise the
+    query's loss by 1.7 (.7 to 2.5), 1.6 [.6, 2.6] more than random fives, which change it by at most .25. The truth is solved to the
+    end: no retrained models are drawn.
+    Fails if: EK-FAC's inverse is left out, or turned over.
     """
-    every = [claim(seed, 24, 3) for seed in range(3)]
-    mean = {name: float(np.mean([found[name] for found in every])) for name in every[0]}
-    assert mean["cg"] > 0.85
-    assert 0.35 < mean["ekfac"] < 0.7
-    assert mean["ekfac"] > mean["none"] + 0.15
-    assert all(found["top"] > 2 * found["random"] for found in every)
+    every = [claim(seed, 24, 3) for seed in range(5)]
+    found = {name: np.array([one[name] for one in every]) for name in every[0]}
+    own = {name: mean_interval(found[name]) for name in ("cg", "ekfac", "none")}
+    above, below = mean_interval(found["ekfac"] - found["none"]), mean_interval(found["cg"] - found["ekfac"])
+    top = mean_interval(found["top"] - found["random"])
+    print(own, above, below, found["top"], found["random"], top)
+    assert own["cg"].low > 0.85
+    assert own["ekfac"].low > 0.35
+    assert own["ekfac"].high < 0.7
+    assert above.low > 0.15
+    assert below.low > 0
+    assert top.low > 0
+    assert (found["top"] > 2 * found["random"]).all()

@@ -4,8 +4,10 @@ from functools import cache
 from statistics import fmean
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from classifiers import mean_interval
 from torch import Tensor
 
 from expunge.contract.apply import unlearn
@@ -14,7 +16,8 @@ from expunge.contract.model import Model
 from expunge.contract.splits import Splits
 from expunge.contract.weights import weights_digest
 from expunge.engine.fit import fit
-from expunge.engine.worst_case import Search, Selection, capped_simplex, largest, worst_case
+from expunge.engine.fit_many import fit_many
+from expunge.engine.worst_case import Search, capped_simplex, largest, worst_case
 from expunge.facts.errors import InputError
 from expunge.facts.recipe import Recipe
 from expunge.facts.rows import Rows
@@ -29,14 +32,14 @@ SEARCH = Search(rounds=3, passes=4)
 
 
 @cache
-def noisy_digits() -> tuple[Model, Rows]:
+def noisy_digits(seed: int = 0) -> tuple[Model, Rows]:
     """A target that learnt 600 digits by heart, a fifth under a wrong label; and the rows."""
     torch.set_num_threads(1)
-    found = Digits(forget="random=0.1", holdout=0.0, label_noise=0.2, test=0.5).run()
+    found = Digits(forget="random=0.1", holdout=0.0, label_noise=0.2, test=0.5, seed=seed).run()
     every = sorted((*found["forget"], *found["retain"]), key=lambda row: row.id)[:600]
-    blank = vision_model("mlp", images=IMAGES, classes=10, seed=100, width=128, depth=1)
+    blank = vision_model("mlp", images=IMAGES, classes=10, seed=100 + seed, width=128, depth=1)
     rows = Rows(tuple(every), "train")
-    return fit(blank, rows, RECIPE, job=Job(seed=0)), rows
+    return fit(blank, rows, RECIPE.model_copy(update={"seed": 100 * seed}), job=Job(seed=100 * seed)), rows
 
 
 @torch.no_grad()
@@ -156,93 +159,96 @@ def test_what_cannot_be_searched_is_refused() -> None:
         Search(lower="ascent")
 
 
+METHODS = {"finetune": Finetune(), "random_label": RandomLabel()}
+
+
+def wrong_again(target: Model, sets: Splits, recipe: Recipe, first: int) -> float:
+    """Percent of forget rows that ten models retrained without them answer wrong, in the mean."""
+    models = [target.fresh(first + i) for i in range(10)]
+    recipes = [recipe.model_copy(update={"seed": first + i}) for i in range(10)]
+    fit_many(models, [sets.retain] * 10, recipes, job=Job())
+    return fmean(wrong(model, sets.forget) for model in models)
+
+
 @cache
-def found_set() -> Selection:
-    target, rows = noisy_digits()
-    return worst_case(target, rows, 60, SEARCH, job=Job(seed=0))
+def hardness(seed: int) -> dict[tuple[str, str], float]:
+    """60 of 600 digits, searched on fine-tuning or drawn (three sets): percent wrong after each method, three seeds each, and again
+    retrained.
 
-
-def retrained(retain: Rows) -> list[Model]:
-    target, _ = noisy_digits()
-    return [
-        fit(target.fresh(seed), retain, RECIPE.model_copy(update={"seed": seed}), job=Job(seed=seed)) for seed in (1, 2)
-    ]
+    `kept` is the most retain rows wrong after fine-tuning; `gap` the distance to retrained of both methods in the mean.
+    """
+    target, rows = noisy_digits(seed)
+    chosen = {
+        "worst": [worst_case(target, rows, 60, SEARCH, job=Job(seed=seed)).rows],
+        "random": [random_set(rows, 60, 10 * seed + i) for i in range(3)],
+    }
+    found: dict[tuple[str, str], float] = {}
+    for kind, several in chosen.items():
+        sets = [split(rows, one) for one in several]
+        truth = [wrong_again(target, one, RECIPE, 100 * seed + 1) for one in sets]
+        found["retrained", kind], gaps, kept = fmean(truth), {}, []
+        for name, method in METHODS.items():
+            after = [[unlearn(method, target, one, job=Job(seed=i))[0] for i in range(3)] for one in sets]
+            left = [
+                fmean(wrong(model, one.forget) for model in models) for models, one in zip(after, sets, strict=True)
+            ]
+            found[name, kind] = fmean(left)
+            gaps[name] = fmean(abs(x - y) for x, y in zip(left, truth, strict=True))
+            if name == "finetune":
+                kept = [wrong(model, one.retain) for models, one in zip(after, sets, strict=True) for model in models]
+        found["gap", kind], found["finetune gap", kind], found["kept", kind] = (
+            fmean(gaps.values()),
+            gaps["finetune"],
+            max(kept),
+        )
+    return found
 
 
 def test_claim_the_worst_case_set_stays_known_and_transfers() -> None:
-    """60 of 600 digits, found on fine-tuning, against three random sets; in percent of forget rows answered wrong, three seeds each.
+    """Target 0, percent of forget rows answered wrong, searched and random: fine-tuning 0 and 19.6, relabelling 6.7 and 11.9, retrained
+    (ten models) 4.2 and 22.7. Five targets below.
 
-    Measured: fine-tuning 0 against 14.4, 20.6, 23.9; relabelling 6.7 against 8.9, 14.4, 12.2; retrained 3.3 against 17.5, 23.3, 26.7.
-    On another processor: 0 against 15.0, 21.7, 23.3; 4.4 against 6.7, 15.0, 13.3; 0 against 17.5 (one set). By the gap to models
-    retrained without the same rows the worst-case set is no harder, as a mean over both methods. For fine-tuning alone it held on the other
-    processor (0 against 2.5) and does not hold here (3.3 against 2.9), where a row is 1.7 points: see the next test.
     Fails if: the search takes rows that fall first (the upper level climbs), or the set does not transfer.
     """
-    target, rows = noisy_digits()
-    kinds = {
-        "worst": [split(rows, found_set().rows)],
-        "random": [split(rows, random_set(rows, 60, i)) for i in range(3)],
-    }
-    found: dict[tuple[str, str], list[float]] = {}
-    for name, method in {"finetune": Finetune(), "random_label": RandomLabel()}.items():
-        for kind, sets in kinds.items():
-            after = [[unlearn(method, target, one, job=Job(seed=seed))[0] for seed in range(3)] for one in sets]
-            found[name, kind] = [
-                fmean(wrong(model, one.rows["forget"]) for model in several)
-                for several, one in zip(after, sets, strict=True)
-            ]
-            if name == "finetune":
-                kept = [
-                    wrong(model, one.rows["retain"])
-                    for several, one in zip(after, sets, strict=True)
-                    for model in several
-                ]
-                assert max(kept) < 8
-    truth = {
-        kind: [fmean(wrong(model, one.rows["forget"]) for model in retrained(one.rows["retain"])) for one in sets]
-        for kind, sets in kinds.items()
-    }
-    print(found, truth)
-    (worst,), (relabelled,) = found["finetune", "worst"], found["random_label", "worst"]
-    assert worst <= 4
-    assert min(found["finetune", "random"]) >= 10
-    assert relabelled <= fmean(found["random_label", "random"]) - 3
-    assert truth["worst"][0] <= 6
-    assert min(truth["random"]) >= 10
-    gap = {
-        kind: fmean(
-            abs(a - b)
-            for name in ("finetune", "random_label")
-            for a, b in zip(found[name, kind], truth[kind], strict=True)
-        )
-        for kind in kinds
-    }
-    assert gap["worst"] <= gap["random"], gap
+    found = hardness(0)
+    print(found)
+    assert max(found["kept", "worst"], found["kept", "random"]) < 8
+    assert found["finetune", "worst"] <= 4
+    assert found["finetune", "random"] >= 10
+    assert found["random_label", "worst"] <= found["random_label", "random"] - 3
+    assert found["retrained", "worst"] <= 6
+    assert found["retrained", "random"] >= 10
 
 
+@pytest.mark.slow
+def test_claim_over_five_targets() -> None:
+    """X"""
+    runs = [hardness(seed) for seed in (1, 2, 3, 4, 5)]
+    for name in ("finetune", "random_label", "retrained", "gap", "finetune gap", "kept"):
+        w, r = (np.array([one[name, k] for one in runs]) for k in ("worst", "random"))
+        print(name, w, r, mean_interval(w), mean_interval(r), mean_interval(w - r))
+
+
+@pytest.mark.slow
 def test_claim_by_the_gap_to_retraining_a_searched_set_is_no_harder() -> None:
-    """All 1438 digits learnt by heart, 144 to forget (a row is .7 points), fine-tuning alone.
-
-    Measured on two other targets: searched sets are 0 and 1.7 points from retraining, random ones 4.2 to 9.4. Fails if: random sets
-    flatter a method by this measure, as published.
-    """
+    """X"""
     torch.set_num_threads(1)
-    recipe = Recipe(epochs=40, lr=4e-3, batch_size=64, seed=2)
-    found = Digits(forget="random=0.1", holdout=0.0, label_noise=0.2, seed=2).run()
-    rows = Rows(tuple(sorted((*found["forget"], *found["retain"]), key=lambda row: row.id)), "train")
-    blank = vision_model("mlp", images=IMAGES, classes=10, seed=2, width=256, depth=1)
-    target = fit(blank, rows, recipe, job=Job(seed=2))
-    assert wrong(target, rows) < 2
-
-    def gap(chosen: tuple[int, ...]) -> float:
-        sets = split(rows, chosen)
-        after, _ = unlearn(Finetune(), target, sets, job=Job(seed=0))
-        truth = [
-            fit(target.fresh(s), sets.retain, recipe.model_copy(update={"seed": s}), job=Job(seed=s)) for s in (3, 4)
-        ]
-        return abs(wrong(after, sets.forget) - fmean(wrong(model, sets.forget) for model in truth))
-
-    worst = gap(worst_case(target, rows, 144, Search(rounds=10), job=Job(seed=2)).rows)
-    random = [gap(random_set(rows, 144, seed)) for seed in range(3)]
-    print(worst, random)
-    assert worst <= fmean(random)
+    found = []
+    for seed in (2, 3, 4, 5, 6):
+        recipe = Recipe(epochs=40, lr=4e-3, batch_size=64, seed=100 * seed)
+        drawn = Digits(forget="random=0.1", holdout=0.0, label_noise=0.2, seed=seed).run()
+        rows = Rows(tuple(sorted((*drawn["forget"], *drawn["retain"]), key=lambda row: row.id)), "train")
+        blank = vision_model("mlp", images=IMAGES, classes=10, seed=seed, width=256, depth=1)
+        target = fit(blank, rows, recipe, job=Job(seed=seed))
+        assert wrong(target, rows) < 2
+        worst = worst_case(target, rows, 144, Search(rounds=10), job=Job(seed=seed)).rows
+        gaps = []
+        for chosen in (worst, random_set(rows, 144, seed)):
+            sets = split(rows, chosen)
+            after, _ = unlearn(Finetune(), target, sets, job=Job(seed=0))
+            gaps.append(abs(wrong(after, sets.forget) - wrong_again(target, sets, recipe, 100 * seed + 1)))
+        found.append(gaps)
+    worst_gaps, random_gaps = np.array(found).T
+    harder = mean_interval(worst_gaps - random_gaps)
+    print(found, mean_interval(worst_gaps), mean_interval(random_gaps), harder)
+    assert harder.high < 0

@@ -29,4 +29,4 @@ def voices(data: Path, speaker: int, seed: int, classes: int = 10) -> Measured:
     )
     blank = vision_model("cnn", images=Images(shape=(1, 32, 32)), classes=classes, seed=seed, width=8, depth=3)
     recipe = RECIPE.model_copy(update={"seed": 10 * seed})
-    return of_problem(train_problem("voices", splits, blank, recipe, retrained=2))
+    return of_problem(train_problem("voices", splits, blank, recipe, retrained=10))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from classifiers import mean_interval
 from digits_class import Accuracies
 from digits_seeds import REPORTED, digits_of
-from poisoned_class import backdoor_after_finetuning
-from told_members import membership
+from poisoned_class import pruned_less_dense
+from told_members import mean_membership, membership
 
 from expunge.contract.apply import locate, unlearn
 from expunge.contract.job import Job
@@ -64,15 +65,17 @@ def finetuned(seed: int, sparsity: float | None) -> tuple[Accuracies, float, flo
     mask = None if sparsity is None else locate(SynFlow(sparsity=sparsity), problem.target, problem.splits)
     method = Finetune(descent=Descent(lr=1e-3, epochs=10))
     model, _ = unlearn(method, problem.target, problem.splits, job=Job(seed=0, mask=mask))
-    found = Accuracies.of(model, problem)
-    attacked, again = (membership(one, problem.splits).efficacy for one in (model, *problem.retrained))
-    return found, found.gap(retrained), abs(attacked - again)
+    found, again = Accuracies.of(model, problem), mean_membership(problem.retrained, problem.splits)
+    return found, found.gap(retrained), abs(membership(model, problem.splits).efficacy - again.efficacy)
 
 
 def test_claim_fine_tuning_forgets_more_at_95_percent() -> None:
-    """Gap to retrained 22.0 dense, .3 at 95%; called non-members 46 and 100% (retrained 100). Fails if pruned weights are not zeroed before the
-    method, or come back."""
+    """Gap to ten retrained models 22.1 dense, .2 at 95%; called non-members 46 and 100% (retrained 100).
+
+    Fails if pruned weights are not zeroed before the method, or come back.
+    """
     dense, sparse = finetuned(0, None), finetuned(0, 0.95)
+    print(dense, sparse)
     assert dense[0].forget > 20
     assert sparse[0].forget < 3
     assert sparse[0].retain > 98.5
@@ -82,27 +85,29 @@ def test_claim_fine_tuning_forgets_more_at_95_percent() -> None:
 
 
 @pytest.mark.slow
-def test_claim_over_targets_and_less_at_90_percent() -> None:
-    """Three targets: at 95% the gap is below half of the dense one's in each, and all forget rows are called non-members (dense 46, 46, 53%, retrained
-    100). At 90% it gains less. Fails if the share pruned does not matter."""
-    every = {at: [finetuned(seed, at) for seed in REPORTED] for at in (None, 0.9, 0.95)}
-    assert all(sparse[2] < 5 < 10 < dense[2] for sparse, dense in zip(every[0.95], every[None], strict=True))
-    gaps = {at: [one[1] for one in of] for at, of in every.items()}
-    print(gaps)
-    assert all(s < 0.5 * d for s, d in zip(gaps[0.95], gaps[None], strict=True))
-    assert sum(gaps[0.9]) > sum(gaps[0.95])
+def test_claim_over_five_targets_and_less_at_90_percent() -> None:
+    """Gap to ten retrained models: dense 20.0 [14.2, 25.9], at 95% .20 [.13, .27], paired difference -19.8 [-25.6, -14.0].
+
+    At 90% 3.3 [.6, 5.9], further than at 95% by 3.1 [.3, 5.8]. The share of forget rows called non-members lies 45 [23, 67] points from
+    the retrained models' dense, 0 on each at 95%. Fails if the share pruned does not matter.
+    """
+    dense, some, most = (np.array([finetuned(seed, at)[1:] for seed in REPORTED]) for at in (None, 0.9, 0.95))
+    print(*(mean_interval(column) for one in (dense, some, most, most - dense, some - most) for column in one.T))
+    assert mean_interval(most[:, 0] - 0.5 * dense[:, 0]).high < 0
+    assert mean_interval(most[:, 1]).high < 5
+    assert mean_interval(dense[:, 1]).low > 10
+    assert mean_interval(some[:, 0] - most[:, 0]).low > 0
 
 
 @pytest.mark.slow
 def test_claim_pruning_lowers_a_backdoors_success_at_a_low_rate_and_raises_it_at_a_higher_one() -> None:
-    """P029: patched digits, all 60 manipulated rows known, seeds 0 to 2; success before 99.8, 98.8, 97.3%, 95% of the weights pruned.
+    """P029: patched digits, five draws, all 60 manipulated rows known, 95% of the weights pruned.
 
-    Success after fine-tuning dense and pruned: at lr 1e-3 86.6 and 63.8, 75.8 and 41.9, 82.1 and 49.3;
-    at 5e-3 4.9 and 28.3, 4.8 and 18.4, 3.7 and 22.3.
-    Where dense fine-tuning is enough, fewer weights unlearn a backdoor less. Fails if: pruned weights come back, or pruning helps at both rates: then `differs` is wrong.
+    Distance of success to ten retrained models' (0 to .04) after fine-tuning dense and pruned, with 95% intervals: at lr 1e-3 82.1 [76.3,
+    87.9] and 58.0 [42.9, 73.2], paired -24.1 [-35.3, -12.9]; at 5e-3 6.2 [3.1, 9.3] and 31.0 [16.5, 45.4], 24.7 [13.1, 36.4]. Where dense
+    fine-tuning is enough, fewer weights unlearn a backdoor less. Fails if: pruned weights come back, or pruning helps at both rates: then
+    `differs` is wrong.
     """
-    for seed in (0, 1, 2):
-        found = backdoor_after_finetuning(SynFlow(), seed)
-        print(seed, found)
-        assert found["pruned", 1e-3] < found["dense", 1e-3] - 10
-        assert found["pruned", 5e-3] > found["dense", 5e-3] + 3
+    low, high = pruned_less_dense(SynFlow())
+    assert low.high < -10
+    assert high.low > 3

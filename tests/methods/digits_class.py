@@ -19,9 +19,9 @@ from expunge.testbeds.vision import class_problem
 
 @cache
 def digits_class() -> Problem:
-    """The target and three retrained models; shared, so change only copies."""
+    """The target and ten retrained models; shared, so change only copies."""
     torch.set_num_threads(1)
-    return class_problem("mlp", retrained=3, width=256, depth=1)
+    return class_problem("mlp", retrained=10, width=256, depth=1)
 
 
 @torch.no_grad()

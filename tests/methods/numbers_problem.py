@@ -27,8 +27,11 @@ RECIPE = Recipe(epochs=60, lr=5e-3, batch_size=64)
 
 
 @cache
-def planted(seed: int, *, retrained: int = 2) -> Problem:
-    """240 rows to train on, 40 of them to forget; y = 20 + 4 (sin 2 x0 + x1 x2 + noise): what can be guessed, and what cannot. Kept: change only copies."""
+def planted(seed: int, *, retrained: int = 10) -> Problem:
+    """240 rows to train on, 40 of them to forget; y = 20 + 4 (sin 2 x0 + x1 x2 + noise): what can be guessed, and what cannot.
+
+    Kept: change only copies.
+    """
     draw = np.random.default_rng(seed)
     x = draw.normal(size=(400, 10)).astype(np.float32)
     y = 20 + 4 * (np.sin(2 * x[:, 0]) + x[:, 1] * x[:, 2] + 0.5 * draw.normal(size=400))

@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 import pytest
-from digits_class import Accuracies, removed
-from digits_seeds import REPORTED, digits_of
+from classifiers import mean_interval
+from digits_seeds import gaps, over_targets, untouched
 from tiny_problems import Tiny
 
 from expunge.contract.apply import unlearn
@@ -45,24 +45,28 @@ def test_it_is_ssd_at_the_threshold_of_the_percentile(clouds: Tiny) -> None:
 
 
 def test_claim_does_not_hold_for_a_class_of_digits() -> None:
-    """The 2% of weights that the rule takes sit where I_forget / I_all is above 10, and dampening them leaves the class: 100%.
+    """The 2% of weights that the rule takes sit where I_forget / I_all is highest, and dampening them leaves 80 to 100% of the class on
+    each of five targets: gap to retrained 31.8 [28.3, 35.3], further than SSD at alpha 3 by 24.1 [10.9, 37.4].
 
-    SSD at alpha 3 takes it away. Fails if the rule forgets here after all: then `differs` must be written anew.
+    Fails if the rule forgets here after all: then `differs` must be written anew.
     """
-    problem, retrained = digits_of(0)
-    after = removed(ASSD(), problem, seed=0)
-    assert after.forget > 50
-    assert after.retain > 98
-    assert removed(SSD(), problem, seed=0).gap(retrained) < 0.5 * after.gap(retrained)
+    after = over_targets(ASSD())
+    further = mean_interval(np.subtract(gaps(after), gaps(over_targets(SSD()))))
+    assert further.low > 0
+    assert min(one.forget for one in after) > 50
+    assert min(one.retain for one in after) > 98
 
 
-@pytest.mark.slow
-def test_claim_over_targets() -> None:
-    """Three targets, per-example gradients and batches of 64 as the public code has: most of the class stays in each, untouched retain rows."""
-    found = {
-        size: [removed(ASSD(batch_size=size), digits_of(seed)[0], seed=0) for seed in REPORTED] for size in (1, 64)
-    }
-    print(found)
-    assert Accuracies.mean(found[1]).forget > 60
-    assert Accuracies.mean(found[64]).forget > 40
-    assert all(one.retain > 97 for several in found.values() for one in several)
+def test_claim_batches_of_64_forget_on_four_targets_of_five() -> None:
+    """Gradients of batches of 64, as the public code has them: forget 0, 0, 8, 14 and 99%, retain 99.8 and more.
+
+    Gap to retrained 8.3 [-9.2, 25.7]: to doing nothing -25.3 [-42.8, -7.7], to per-example gradients -23.6 [-40.3, -6.8].
+    Fails if `batch_size` is not read.
+    """
+    single, batched = (over_targets(ASSD(batch_size=size)) for size in (1, 64))
+    nearer = mean_interval(np.subtract(gaps(batched), gaps(single)))
+    assert nearer.high < 0
+    forgotten = mean_interval(np.subtract(gaps(batched), gaps(untouched())))
+    assert forgotten.high < 0
+    assert sum(one.forget > 50 for one in batched) <= 2
+    assert all(one.retain > 97 for one in batched)

@@ -1,18 +1,20 @@
 from __future__ import annotations
 
 from statistics import fmean
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 import torch
-from classifiers import read, share_right
-from digits_gap import SEEDS, digits_gap, removed
+from classifiers import mean_interval, read, share_right
+from digits_gap import RETRAINED, SEEDS, digits_gap, removed
 from tiny_problems import Tiny, mean_over_positions, plain
 
 from expunge.contract.job import Job
 from expunge.methods.bad_teacher import BadTeacher
 from expunge.metrics.js_divergence import JsDivergence
 from expunge.metrics.zrf import Zrf
+from expunge.statistics.bounds import Bounds
 
 
 def divergence(teacher: Any, moved: Any, rows: Any) -> float:
@@ -47,53 +49,85 @@ def test_forgets_and_keeps(people: Tiny, clouds: Tiny) -> None:
     clouds.removes(BadTeacher, {"batch_size": 4}, forget=0.4, retain=0.9)
 
 
-def random_on_forget_rows(case: str, seed: int, retain_error: float) -> None:
-    """Answers on forget rows are an untrained model's: nearer to it than a retrained model's are by far; retain rows pay so much at most."""
-    anchors = digits_gap(case, seed).evidence
-    found = [removed(case, seed, "bad_teacher", own) for own in (0, 1)]
-    alike = fmean(read(Zrf(), one, "forget") for one in found)
-    retrained = [read(Zrf(), anchors[f"retrained-{i}"], "forget") for i in range(3)]
-    kept = fmean(share_right(one, "retain") for one in found)
-    print(case, seed, alike, retrained, read(Zrf(), anchors["target"], "forget"), kept)
-    assert read(Zrf(), anchors["target"], "forget") < min(retrained) < max(retrained) < 0.5 < 0.7 < alike < 1
-    assert kept > 100 - retain_error
+class Found(NamedTuple):
+    """What is read of one problem."""
+
+    alike: float
+    """Likeness of the answers on forget rows to an untrained model's (`zrf`) after the method."""
+    nothing_alike: float
+    least_alike: float
+    """Of the ten retrained models the one least, and the one most, like an untrained model."""
+    most_alike: float
+    retain_error: float
+    """After the method, in percent."""
+    away: float
+    """Bits of Jensen-Shannon divergence to the retrained models on forget rows after the method."""
+    nothing_away: float
+    again_away: float
+    """Of the ten retrained models the one furthest from the others."""
 
 
-def away_from_retraining(case: str, seed: int) -> tuple[float, float, float]:
-    """Bits of Jensen-Shannon divergence to the retrained models on forget rows: after it, doing nothing, retrained once more."""
+def measured(case: str, seed: int) -> Found:
     anchors = digits_gap(case, seed).evidence
-    return (
-        fmean(read(JsDivergence(), removed(case, seed, "bad_teacher", own), "forget") for own in (0, 1)),
-        read(JsDivergence(), anchors["target"], "forget"),
-        max(read(JsDivergence(), anchors[f"retrained-{i}"], "forget") for i in range(3)),
+    after = [removed(case, seed, "bad_teacher", own) for own in (0, 1)]
+    retrained = [anchors[f"retrained-{i}"] for i in range(RETRAINED)]
+    zrf, js = ([read(unit, one, "forget") for one in retrained] for unit in (Zrf(), JsDivergence()))
+    found = Found(
+        alike=fmean(read(Zrf(), one, "forget") for one in after),
+        nothing_alike=read(Zrf(), anchors["target"], "forget"),
+        least_alike=min(zrf),
+        most_alike=max(zrf),
+        retain_error=100 - fmean(share_right(one, "retain") for one in after),
+        away=fmean(read(JsDivergence(), one, "forget") for one in after),
+        nothing_away=read(JsDivergence(), anchors["target"], "forget"),
+        again_away=max(js),
     )
+    print(case, seed, found)
+    return found
 
 
 def test_claim_follows_the_untrained_model_and_not_the_retrained_ones() -> None:
-    """Wrong labels, seed 0: likeness to an untrained model .93 (retrained .29, do nothing .24), a quarter of the retain rows lost.
+    """Wrong labels, seed 0: likeness to an untrained model .93 (ten retrained models .28 to .29, do nothing .24), retain error 24%.
 
-    From the retrained models it lies .51 bits, doing nothing .26, retraining once more .05. Fails if the teachers change places.
+    From the retrained models it lies .51 bits, doing nothing .26, retraining once more .06. Fails if the teachers change places.
     """
-    random_on_forget_rows("random", 0, 30)
-    after, nothing, again = away_from_retraining("random", 0)
-    assert again < nothing < after - 0.1
-    assert share_right(removed("random", 0, "bad_teacher", 0), "retain") < 90
+    found = measured("random", 0)
+    assert found.nothing_alike < found.least_alike < found.most_alike < 0.5 < 0.7 < found.alike < 1
+    assert found.again_away < found.nothing_away < found.away - 0.1
+    assert 10 < found.retain_error < 30
+
+
+def over_five(case: str) -> tuple[Bounds, Bounds]:
+    """See whose the answers on forget rows are; how many bits further from retraining than doing nothing, and than retraining once more."""
+    found = Found(*np.array([measured(case, seed) for seed in SEEDS]).T)
+    over = {name: mean_interval(values) for name, values in found._asdict().items()}
+    further = [mean_interval(found.away - other) for other in (found.nothing_away, found.again_away)]
+    print(case, over, "further than doing nothing, than retraining once more", further)
+    assert over["most_alike"].high < 0.5 < 0.7 < over["alike"].low < over["alike"].high < 1
+    assert mean_interval(found.least_alike - found.nothing_alike).low > 0
+    assert over["retain_error"].high < {"class": 2, "random": 30}[case]
+    assert mean_interval(found.nothing_away - found.again_away).low > 0
+    return further[0], further[1]
 
 
 @pytest.mark.slow
-def test_claim_over_problems() -> None:
-    """It holds for a class; for rows with wrong labels retain accuracy goes as well. Three problems each, settings of docs/results/digits.md.
+@pytest.mark.timeout(1800)
+def test_claim_over_five_problems_of_a_class() -> None:
+    """The threes, ten retrained models each, settings of docs/results/digits.md (searched on two other problems).
 
-    Likeness to an untrained model (ZRF) of the threes: .83 to .91 (retrained .33 to .36, do nothing .23 to .25), retain error 0 to .4%. Of
-    rows with wrong labels .93 (.29 to .31, .24 to .25), retain error 19 to 25%. Bits to the retrained models: threes .46 to .53 (do nothing 1.0, retrained once more .03 to .12); wrong labels .50 to .51
-    (.26 to .34, .04 to .06): there doing nothing is the nearer. Fails as above, or if the frozen teacher gets the forget rows.
+    Likeness to an untrained model (ZRF) .84 [.79, .89] (of the retrained model most like one .35, do nothing .24), retain error .3%
+    [.1, .4]. Bits to the retrained models .49 [.44, .54]: .51 [.46, .56] nearer than doing nothing, .42 [.38, .46] further than
+    retraining once more.
+    Fails as above, or if the frozen teacher gets the forget rows.
     """
-    for seed in SEEDS[:3]:
-        random_on_forget_rows("class", seed, 2)
-        after, nothing, again = away_from_retraining("class", seed)
-        print(after, nothing, again)
-        assert again + 0.2 < after < nothing - 0.2
-        random_on_forget_rows("random", seed, 30)
-        after, nothing, again = away_from_retraining("random", seed)
-        print(after, nothing, again)
-        assert again < nothing < after - 0.1
+    to_nothing, to_retraining = over_five("class")
+    assert to_nothing.high < -0.2
+    assert to_retraining.low > 0.2
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_claim_over_five_problems_with_wrong_labels_costs_retain_accuracy_and_doing_nothing_is_nearer() -> None:
+    """TODO"""
+    to_nothing, _ = over_five("random")
+    assert to_nothing.low > 0.1

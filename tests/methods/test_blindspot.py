@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from classifiers import mean_interval
 from numbers_problem import Read, after, planted, read
 from tiny_problems import Tiny
 
@@ -99,83 +102,104 @@ def test_the_blind_model_never_sees_a_forget_row(monkeypatch: pytest.MonkeyPatch
     assert "fit_loss" not in facts.notes
 
 
+SEEDS = tuple(range(1, 11))
+"""Seeds of rows and models that claims are reported on; settings were set on seed 900."""
+
+
+@cache
+def reads(seed: int) -> dict[str, list[Read]]:
+    """What each method's model says of the planted regression, and what ten retrained ones say."""
+    problem = planted(seed)
+    models = {
+        "nothing": problem.target,
+        "blindspot": after(problem, Blindspot, seed=seed),
+        "finetune": after(problem, Finetune, seed=seed),
+        "longer": after(problem, Finetune, {"epochs": 34}, seed=seed),
+        "ascent": after(problem, Ascent, seed=seed),
+    }
+    return {
+        **{name: [read(problem, model)] for name, model in models.items()},
+        "retrained": [read(problem, model) for model in problem.retrained],
+    }
+
+
+def of(name: str, what: str, seeds: Sequence[int] = SEEDS) -> np.ndarray:
+    """One number a seed; of retrained models their mean."""
+    return np.array([np.mean([getattr(one, what) for one in reads(seed)[name]]) for seed in seeds])
+
+
+def away(name: str, what: str, seeds: Sequence[int] = SEEDS) -> np.ndarray:
+    """Distance to the mean of the retrained models."""
+    return np.abs(of(name, what, seeds) - of("retrained", what, seeds))
+
+
 def test_claim_nearer_to_retraining_than_finetuning_and_ascent() -> None:
-    """P014, on three seeds of a planted regression learned by heart (settings were set on seed 900).
+    """P014 on seed 1 of a planted regression learned by heart; ten seeds below.
 
-    Measured: forget error within 0.11 of retraining's on each seed (do nothing 2.4 to 3.3 below it, fine-tuning 1.2 to 1.7, fine-tuning
-    for as many steps 0.8 to 1.2), member AUC within 0.03 (do nothing 0.36 to 0.45 above). The distance of predictions on forget rows
-    (W1) is 0.52 in the mean of the seeds, retrained among one another 0.57, do nothing 1.03, ascent 3.9; against fine-tuning (0.68 and 0.66) three
-    seeds decide nothing (ten below). Retain error rises from 0.13 to 0.24, below the retrained models' 0.33. Fails if: the outputs
-    follow an untrained model, or forget rows keep their targets.
+    Mean absolute error on forget rows .13 from ten retrained models' (do nothing 2.49, fine-tuning 1.37, fine-tuning for as many steps
+    .84), member AUC .01 from theirs (do nothing .37), W1 to their predictions .72 (do nothing .81, ascent 1.06).
+    Fails if: the outputs follow an untrained model, or forget rows keep their targets.
     """
-    found: dict[str, list[Read]] = {}
-    for seed in (1, 2, 3):
-        problem = planted(seed)
-        models = {
-            "nothing": problem.target,
-            "blindspot": after(problem, Blindspot, seed=seed),
-            "finetune": after(problem, Finetune, seed=seed),
-            "longer": after(problem, Finetune, {"epochs": 34}, seed=seed),
-            "ascent": after(problem, Ascent, seed=seed),
-            **{f"retrained-{i}": one for i, one in enumerate(problem.retrained)},
-        }
-        for name, model in models.items():
-            found.setdefault(name, []).append(read(problem, model))
-
-    def of(name: str, what: str) -> np.ndarray:
-        return np.array([getattr(one, what) for one in found[name]])
-
-    def retrained(what: str) -> np.ndarray:
-        return (of("retrained-0", what) + of("retrained-1", what)) / 2
-
-    def away(name: str, what: str) -> np.ndarray:
-        return np.abs(of(name, what) - retrained(what))
-
-    assert (away("nothing", "forget") > 1.5).all()
-    assert (away("blindspot", "forget") < 0.6).all()
+    seeds = (1,)
+    assert away("nothing", "forget", seeds) > 1.5
+    assert away("blindspot", "forget", seeds) < 0.6
     for other in ("nothing", "finetune", "longer"):
-        assert (away("blindspot", "forget") < away(other, "forget")).all(), other
-        assert away("blindspot", "auc").mean() < away(other, "auc").mean(), other
-    assert (away("nothing", "auc") > 0.25).all()
-    assert (away("blindspot", "auc") < 0.1).all()
+        assert away("blindspot", "forget", seeds) < away(other, "forget", seeds), other
+    assert away("nothing", "auc", seeds) > 0.25
+    assert away("blindspot", "auc", seeds) < 0.1
     for other in ("nothing", "ascent"):
-        assert (of("blindspot", "distance") < of(other, "distance")).all(), other
-    assert (of("blindspot", "retain") < retrained("retain") + 0.15).all()
-    assert (of("blindspot", "test") < retrained("test") + 0.5).all()
+        assert of("blindspot", "distance", seeds) < of(other, "distance", seeds), other
+    assert of("blindspot", "retain", seeds) < of("retrained", "retain", seeds) + 0.15
+    assert of("blindspot", "test", seeds) < of("retrained", "test", seeds) + 0.5
 
 
 @pytest.mark.slow
-def test_claim_of_a_nearer_distribution_than_fine_tunings_is_not_shown_on_ten_seeds() -> None:
-    """P014, paired over seeds 1 to 10: W1 of another method's forget predictions to the retrained models' less Blindspot's, its mean and 95% t-interval.
+def test_claim_nearer_in_error_and_membership_and_not_in_distribution_than_fine_tuning_on_ten_seeds() -> None:
+    """P014 against ten retrained models a seed, mean and paired difference with 95% interval.
 
-    Measured: do nothing .44 (.28 to .59). Fine-tuning .100 (-.0004 to .201), nearer than Blindspot on 4 of 10 seeds; fine-tuning for as many steps .078 (-.010 to .165), on 5
-    of 10. The claim asks for an interval above 0, fixed before the run: it is not shown against fine-tuning, and the sign test (9 of 10) is far from it. Fails if: the outputs follow an
-    untrained model, or Blindspot is worse in the mean; or if it wins 9 of 10 seeds: then `differs` is wrong.
+    Distance of the error on forget rows: .11 [.06, .16], do nothing 2.64, fine-tuning 1.34, fine-tuning for as many steps 1.01, ascent
+    2.05; paired -2.53 [-2.75, -2.32], -1.23 [-1.36, -1.11], -.90 [-1.01, -.79], -1.94 [-2.93, -.95]. Of the member AUC: .02 [.01, .03],
+    .41, .16, .10, .08; paired -.39 [-.42, -.36], -.13 [-.15, -.11], -.08 [-.10, -.05], -.06 [-.11, -.003].
+
+    W1 of forget predictions .56 [.49, .64], of retrained models to one another .55; less than do nothing's by .43 [.24, .61] and
+    ascent's by 4.2 [3.0, 5.5]. Than fine-tuning's by .08 [-.02, .18] (nearer on 8 of 10 seeds) and that of as many steps by .06 [-.02,
+    .14] (6 of 10): the claim asks for an interval above 0, and it is not shown. Nor is retain error unchanged: up from .15 to .27, by
+    .12 [.08, .15], below the retrained models' .33 by .05 [.02, .09]; test error 3.04 (do nothing 2.99, retrained 3.11).
+    Fails if: the outputs follow an untrained model, forget rows keep their targets, or W1 is shown to be smaller than fine-tuning's:
+    then `differs` is wrong.
     """
-    found = []
-    for seed in range(1, 11):
-        problem = planted(seed)
-        models = {
-            "nothing": problem.target,
-            "blindspot": after(problem, Blindspot, seed=seed),
-            "finetune": after(problem, Finetune, seed=seed),
-            "longer": after(problem, Finetune, {"epochs": 34}, seed=seed),
-        }
-        found.append({name: read(problem, model).distance for name, model in models.items()})
-    nearer = {other: np.array([one[other] - one["blindspot"] for one in found]) for other in found[0]}
-    half = {other: 2.262 * each.std(ddof=1) / 10**0.5 for other, each in nearer.items()}
-    print({other: (float(each.mean()), float(half[other])) for other, each in nearer.items()})
-    assert nearer["nothing"].mean() - half["nothing"] > 0
+    for what, most in (("forget", 0.6), ("auc", 0.1)):
+        own = mean_interval(away("blindspot", what))
+        assert own.high < most
+        for other in ("nothing", "finetune", "longer", "ascent"):
+            nearer = mean_interval(away("blindspot", what) - away(other, what))
+            print(what, other, mean_interval(away(other, what)), nearer)
+            assert nearer.high < 0
+    nearer_by = {other: of("blindspot", "distance") - of(other, "distance") for other in reads(1)}
+    nearer = {other: mean_interval(each) for other, each in nearer_by.items()}
+    print(
+        mean_interval(of("blindspot", "distance")),
+        nearer,
+        {other: (each < 0).sum() for other, each in nearer_by.items()},
+    )
+    for other in ("nothing", "ascent"):
+        assert nearer[other].high < 0
     for other in ("finetune", "longer"):
-        assert nearer[other].mean() > 0
-        assert nearer[other].mean() - half[other] < 0.03
-        assert 4 <= (nearer[other] > 0).sum() < 9
+        assert nearer[other].estimate < 0 < nearer[other].high
+    risen, above = (
+        mean_interval(of("blindspot", "retain") - of(other, "retain")) for other in ("nothing", "retrained")
+    )
+    worse = mean_interval(of("blindspot", "test") - of("retrained", "test"))
+    print(risen, above, worse)
+    assert risen.low > 0
+    assert above.high < 0.15
+    assert worse.high < 0.5
 
 
 def test_gaussian_targets_miss_the_distribution_that_retraining_has() -> None:
     """The Gaussian amnesiac (random_label, drawn once) forgets, but what it says of forget rows lies further from retraining's.
 
-    Measured on seeds 1 to 3: W1 1.41, 1.41, 0.69 against blindspot's 0.63, 0.47, 0.38; retain error 1.0 against 0.24.
+    Measured on seeds 2 and 3: W1 to ten retrained models .95 and .03 further than blindspot's, retain error .84 and .65 higher.
     Fails if: targets are drawn of another spread (W1 falls), or forget rows keep theirs.
     """
     distances, kept = [], []
@@ -189,5 +213,6 @@ def test_gaussian_targets_miss_the_distribution_that_retraining_has() -> None:
         assert amnesiac.forget > nothing.forget + 1.5
         distances.append(amnesiac.distance - blind.distance)
         kept.append(amnesiac.retain - blind.retain)
+    print(distances, kept)
     assert np.mean(distances) > 0.2
     assert min(kept) > 0.2

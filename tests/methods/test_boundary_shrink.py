@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
-from digits_class import Accuracies, digits_class, removed, retrained
+from classifiers import mean_interval
+from digits_seeds import gaps, over_targets, untouched
 from tiny_problems import Tiny, mean_over_rows, nll, plain
 
 from expunge.contract.job import Job
@@ -51,22 +53,20 @@ def test_loss_is_of_the_neighbours_found_at_the_target(clouds: Tiny, monkeypatch
 
 
 def test_claim_a_class_of_digits_goes_by_its_own_rows_alone() -> None:
-    """Measured, 5 seeds: forget 0, retain 99.7, test 99.0 (retrained 0, 100, 98.2): gap .17 to .49, do nothing 33.5, noise floor .12.
+    """Three passes over 95 rows, five targets: forget 0, retain 99.7, test 98.7 (retrained 0, 100, 98.4); gap .23 [.04, .42], do nothing
+    33.5.
 
-    Three passes over 95 rows. The same with random wrong labels: forget 10.1, retain 97.6, gap 4.6 to 6.0.
-    Fails if: forget rows keep their labels, or labels are drawn at random instead.
+    Of unseen threes it answers none on four targets and 6.3% on one. The same with random wrong labels: forget 9.5, retain 96.5, gap 6.0
+    [5.3, 6.7]; paired difference -5.7 [-6.3, -5.1]. Fails if: forget rows keep their labels, or labels are drawn at random instead.
     """
-    problem = digits_class()
-    truth, nothing = retrained(problem), Accuracies.of(problem.target, problem)
-    assert nothing.forget >= 99
-    assert nothing.gap(truth) > 30
-    for seed in range(3):
-        after = removed(BoundaryShrink(), problem, seed=seed)
-        assert after.forget <= 2
-        assert after.holdout <= 4
-        assert after.retain >= 99
-        assert after.gap(truth) <= 1.5
     shrunk = BoundaryShrink()
-    drawn = RandomLabel(retain_weight=0.0, descent=shrunk.descent)
-    wild = Accuracies.mean([removed(drawn, problem, seed=seed) for seed in range(3)])
-    assert wild.gap(truth) > after.gap(truth) + 1
+    after = over_targets(shrunk)
+    drawn = over_targets(RandomLabel(retain_weight=0.0, descent=shrunk.descent))
+    nearer = mean_interval(np.subtract(gaps(after), gaps(drawn)))
+    assert min(gaps(untouched())) > 30
+    assert mean_interval(gaps(after)).high <= 1.5
+    assert nearer.high < -1
+    assert sum(one.holdout == 0 for one in after) >= 3
+    for one in after:
+        assert one.forget <= 2
+        assert one.retain >= 99

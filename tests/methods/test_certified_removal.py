@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from classifiers import mean_interval
 from tiny_problems import Tiny, known
 
 from expunge.contract.apply import unlearn
@@ -91,19 +92,22 @@ def whole(digits: dict[str, Rows]) -> Rows:
 
 
 def test_claim_one_step_stands_for_training_again(digits: dict[str, Rows], whole: Rows) -> None:
-    """5 threes of 1438 digits, 3 seeds: the gradient over the kept rows is measured below the bound, the bound within the budget, and the head
-    is nearer to the one trained on the kept rows with the same noise than doing nothing is, by a hundred times and more. Measured, seeds 1, 2, 3:
-    248, 280, 272 times; bounds .166, .252, .148 over gradients .0205, .0375, .0206, epsilon .24, .37, .22.
+    """5 threes of 1438 digits, seeds 1 to 5: the gradient over the kept rows is measured below the bound, the bound within the budget,
+    and the head is nearer to the one trained on the kept rows with the same noise than doing nothing is, by 262 times, 95% interval
+    [240, 284]. That head is the only one: solved to the end, so that there is one retrained model a seed. The bound is a proof: it
+    holds on each. Measured: bounds .162, .260, .157, .156, .209 over gradients .0211, .0366, .0262, .0183, .0298, epsilon .24, .38,
+    .23, .23, .31.
 
     Fails if: the step has another sign or Hessian, or the bound is below the gradient or above a hundred times it.
     """
-    for seed in (1, 2, 3):
+    times = []
+    for seed in (1, 2, 3, 4, 5):
         model = prepared(whole, seed=seed)
         after, facts = forget(model, digits["forget"][:5], whole)
         never = prepared(Rows((*digits["forget"][5:], *digits["retain"])), seed=seed)
         assert np.array_equal(never.head.noise, model.head.noise)
         start = np.linalg.norm(model.head.weights - never.head.weights)
-        assert np.linalg.norm(after.head.weights - never.head.weights) < start / 100
+        times.append(start / np.linalg.norm(after.head.weights - never.head.weights))
         notes = facts.notes
         assert 0 < notes["residual_measured"] <= notes["residual_bound"] <= notes["budget"]
         assert notes["residual_bound"] <= 100 * notes["residual_measured"]
@@ -118,6 +122,10 @@ def test_claim_one_step_stands_for_training_again(digits: dict[str, Rows], whole
         assert "above it for every class" in facts.provenance_checks[0]
         assert "NOT" not in " ".join(facts.provenance_checks)
         assert len(facts.assumptions) == 4
+        print(seed, notes)
+    nearer = mean_interval(times)
+    print(times, nearer)
+    assert nearer.low > 100
 
 
 def test_epsilon_is_of_the_group_and_the_budget_leads_to_a_new_training(digits: dict[str, Rows], whole: Rows) -> None:

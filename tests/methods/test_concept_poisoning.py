@@ -2,18 +2,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
+from statistics import fmean
 
 import numpy as np
 import pytest
 import torch
+from classifiers import mean_interval
 from digit_concepts import NAMES, attributes, with_concepts
-from digits_class import Accuracies, accuracy, digits_class, retrained
+from digits_class import Accuracies, accuracy
+from digits_seeds import REPORTED, digits_of, gaps, untouched
 from tiny_problems import Tiny, mean_over_rows, nll, plain
 
 from expunge.contract.apply import unlearn
 from expunge.contract.job import Job
 from expunge.contract.model import Model
-from expunge.engine.concept_bottleneck import Bottleneck, fit_bottleneck, ranked
+from expunge.engine.concept_bottleneck import Bottleneck, fit_bottleneck, ranked, shared
 from expunge.engine.concepts import concepts_of
 from expunge.engine.penultimate import body_features, labels_of
 from expunge.facts.errors import InputError
@@ -24,7 +27,7 @@ from expunge.testbeds.problem import Problem
 FORGOTTEN = 3
 PARTNER = 9
 NEIGHBOURS, OTHERS = (2, 5, 6, 7, 9), (0, 1, 4, 8)
-"""Classes whose attribution overlaps the threes' by .17 to .27, and by 0 to .03."""
+"""Classes whose attribution overlaps the threes' most (.07 to .31) and least (0 to .08) on each of five targets."""
 
 
 def planted(clouds: Tiny, partner: int) -> tuple[Rows, Rows]:
@@ -107,9 +110,9 @@ def test_attributes_of_digits() -> None:
 
 
 @cache
-def digits() -> tuple[Problem, Bottleneck]:
-    """The threes are to go; concepts are attributes of pixels, and the bottleneck is of the target."""
-    problem = digits_class()
+def digits(seed: int) -> tuple[Problem, Bottleneck]:
+    """The threes are to go; concepts are attributes of pixels, and the bottleneck is of the target of that seed."""
+    problem = digits_of(seed)[0]
     problem = replace(problem, splits=with_concepts(problem.splits))
     rows = Rows((*problem.splits.rows["forget"], *problem.splits.rows["retain"]))
     features = body_features(problem.target, rows, job=Job())
@@ -117,9 +120,9 @@ def digits() -> tuple[Problem, Bottleneck]:
     return problem, fit_bottleneck(features, labels_of(rows), concepts, sparsity=1e-3)
 
 
-def top_mass(model: Model) -> float:
+def top_mass(model: Model, seed: int) -> float:
     """What the three top concepts of the threes add to p(3) over the forget rows, read by the target's bottleneck."""
-    problem, bottleneck = digits()
+    problem, bottleneck = digits(seed)
     forget = problem.splits.rows["forget"]
     own, labels = body_features(problem.target, forget, job=Job()), labels_of(forget)
     top = ranked(bottleneck.mass(own, labels, FORGOTTEN))[:3]
@@ -128,54 +131,75 @@ def top_mass(model: Model) -> float:
 
 def of_classes(model: Model, classes: tuple[int, ...]) -> float:
     """Accuracy on test rows of some classes, in percent."""
-    problem, _ = digits()
-    return accuracy(model, Rows(tuple(row for row in problem.splits.rows["test"] if row["label"] in classes)))
+    test = digits(0)[0].splits.rows["test"]
+    return accuracy(model, Rows(tuple(row for row in test if row["label"] in classes)))
 
 
 def test_claim_a_class_of_digits_goes_and_its_top_concepts_lose_attribution() -> None:
-    """Measured, 3 seeds: forget 0, retain 98.7, test 97.5 (retrained 0, 100, 98.2), gap .33 to 1.02; do nothing 33.5.
+    """Five targets: forget 0, retain 97.9, test 95.4 (retrained 0, 100, 98.4); gap 1.7 [.4, 3.0], do nothing 33.5: near, but not shown
+    within 1.5.
 
-    The threes' top concepts (right-heavy, open on the left above, open on the right above) add .86 to p(3) in the target, .00 to .01
-    after, .01 to .29 in retrained models. Nines share most with threes.
-    Fails if: forget rows keep their labels, or retain rows are left out.
+    The threes' top concepts (right-heavy, open on the left above, open on the right above) add .85 to .88 to p(3) in the target, .00 to
+    .02 after, less than the .08 to .37 of retrained models on average by .20 [.06, .34] (single ones up to 1.5, by other concepts).
+    Partners are nines on two targets, sevens on two and sixes on one. Fails if: forget rows keep their labels, or retain rows are left
+    out.
     """
-    problem, _ = digits()
-    truth, nothing = retrained(problem), Accuracies.of(problem.target, problem)
-    assert nothing.gap(truth) > 30
-    assert top_mass(problem.target) > 0.6
-    assert max(map(top_mass, problem.retrained)) < 0.5
-    for seed in range(3):
+    after, partners, top = [], [], []
+    for seed in REPORTED:
+        problem, _ = digits(seed)
         model, facts = unlearn(ConceptPoisoning(), problem.target, problem.splits, job=Job(seed=seed))
-        after = Accuracies.of(model, problem)
-        assert facts.notes["concept_partners"] == {"3": PARTNER}
-        assert after.forget <= 3
-        assert after.holdout <= 5
-        assert after.retain >= 97
-        assert after.gap(truth) <= 2.5
-        assert top_mass(model) < 0.15
+        after.append(Accuracies.of(model, problem))
+        partners.append(facts.notes["concept_partners"][str(FORGOTTEN)])
+        again = [top_mass(one, seed) for one in problem.retrained]
+        top.append((top_mass(problem.target, seed), top_mass(model, seed), fmean(again)))
+    assert set(partners) <= set(NEIGHBOURS)
+    assert all(one.forget == one.holdout == 0 for one in after)
+    gap = mean_interval(gaps(after))
+    assert gap.low < 1.5 < gap.high
+    assert mean_interval(np.subtract(gaps(after), gaps(untouched()))).high < -25
+    assert mean_interval([one.retain for one in after]).low >= 95
+    before, now, elsewhere = np.transpose(top)
+    assert mean_interval(now - before).high < -0.6
+    assert mean_interval(now - elsewhere).high < 0
 
 
 def test_claim_of_blind_random_labels_does_not_hold_as_stated() -> None:
     """The paper: blind random labels hurt the classes that share concepts more than targeted ones do.
 
-    Measured, test accuracy of the five classes that share most with the threes and of the four that share least, 3 seeds: targeted 97.6 and 97.4, random labels 98.5 and 96.9, random labels without retain rows 73.9 and 75.0. It is the retain
-    rows that keep a neighbour, not the choice of label. Fails if: that is no longer so.
+    Test accuracy of the five classes that share most with the threes and of the four that share least, five targets: targeted 97.2 and
+    93.0, random labels 98.4 and 98.0, random labels without retain rows 83.1 and 82.9. Targeted minus random on those that share: -1.2
+    [-2.3, -.2], the other way round. Without retain rows they lose no more than the others (difference .3 [-4.4, 5.0]), and 15.3 [7.7,
+    22.9] against random labels with them: it is the retain rows that keep a neighbour, not the choice of label. Fails if: that is no
+    longer so.
     """
-    problem, _ = digits()
 
     def after(seed: int, **settings: object) -> Model:
+        problem, _ = digits(seed)
         return unlearn(ConceptPoisoning(**settings), problem.target, problem.splits, job=Job(seed=seed))[0]  # type: ignore[arg-type]
 
     found = {
-        name: np.mean(
-            [[of_classes(after(seed, **given), part) for part in (NEIGHBOURS, OTHERS)] for seed in range(3)], 0
-        )
+        name: np.array([[of_classes(after(seed, **given), part) for part in (NEIGHBOURS, OTHERS)] for seed in REPORTED])
         for name, given in {
             "targeted": {},
             "random": {"labels": "random"},
             "blind": {"labels": "random", "retain_weight": 0.0},
         }.items()
     }
-    assert abs(found["targeted"][0] - found["random"][0]) <= 4
-    assert min(*found["targeted"], *found["random"]) >= 93
-    assert max(found["blind"]) <= 90
+    kept = mean_interval(found["random"][:, 0] - found["blind"][:, 0])
+    assert mean_interval(found["targeted"][:, 0] - found["random"][:, 0]).high < 0
+    beside = mean_interval(found["blind"] @ [1, -1])
+    assert beside.low < 0 < beside.high
+    assert kept.low > 5
+
+
+def test_the_classes_that_share_most_with_the_threes_are_the_same_on_each_target() -> None:
+    """Fails if: the two groups of the claim above overlap on a target."""
+    for seed in REPORTED:
+        problem, bottleneck = digits(seed)
+        rows = Rows((*problem.splits.rows["forget"], *problem.splits.rows["retain"]))
+        features, labels = body_features(problem.target, rows, job=Job()), labels_of(rows)
+        own = bottleneck.mass(features, labels, FORGOTTEN)
+        near, far = (
+            [shared(own, bottleneck.mass(features, labels, label)) for label in part] for part in (NEIGHBOURS, OTHERS)
+        )
+        assert min(near) > max(far)

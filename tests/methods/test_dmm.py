@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from classifiers import mean_interval
 from numpy.typing import NDArray
 from tiny_problems import Tiny
 
@@ -39,6 +40,8 @@ from expunge.statistics.klom import klom
 
 Numbers = NDArray[np.float64]
 FORGET = 16
+SEEDS = (0, 1, 2, 3, 4)
+"""Seeds of the table and of all models that claims are reported on; rates were chosen on seed 900."""
 RECIPE = Recipe(epochs=30, lr=1e-2, batch_size=32)
 
 
@@ -154,19 +157,46 @@ def attributed(seed: int) -> dict[str, tuple[float, float, float]]:
     return found
 
 
-def test_claim_attribution_predicts_leaving_the_set_out() -> None:
-    """Correlation with the change of logits between 10 targets and 20 retrained models, seeds 0 to 2: datamodel .92 to .96 on forget rows
-    and .75 to .84 on retain rows, EK-FAC .90 to .92 and .68 to .77, TRAK .77 to .86 and .46 to .72.
+LEAST = {"datamodel": (0.85, 0.6), "ekfac": (0.75, 0.45), "trak": (0.55, 0.25)}
+"""Correlation on forget and on retain rows that is asked of each attributor."""
 
-    Sizes differ more: of the change on forget rows .30 to .51 is left by the datamodel (models of half the rows learn less by heart: it
-    says too little), .96 by TRAK (rows that are known have 1 - p near 0) and 1.6 to 2.9 by EK-FAC, whose step is too long.
+
+def test_claim_attribution_predicts_leaving_the_set_out() -> None:
+    """Seed 1: correlation of the datamodel .96 on forget rows and .79 on retain rows, EK-FAC .92 and .68, TRAK .82 and .72; five seeds
+    below.
+
     Fails if: an attributor's sign turns, or its rows are others.
     """
     found = attributed(1)
-    for name, forget, retain in (("datamodel", 0.85, 0.6), ("ekfac", 0.75, 0.45), ("trak", 0.55, 0.25)):
+    for name, (forget, retain) in LEAST.items():
         assert found[name][0] > forget, found
         assert found[name][1] > retain, found
     assert found["datamodel"][2] < 0.7 < found["trak"][2] < 1.0 < found["ekfac"][2]
+
+
+@pytest.mark.slow
+def test_claim_attribution_predicts_leaving_the_set_out_on_five_seeds() -> None:
+    """Correlation with the change of mean logits between 10 targets and 20 retrained models, mean and 95% interval over five seeds.
+
+    Datamodel .944 [.928, .961] on forget rows and .86 [.79, .92] on retain rows, EK-FAC .900 [.883, .918] and .72 [.67, .76], TRAK .81
+    [.77, .85] and .58 [.45, .72]. On forget rows the datamodel is above EK-FAC by .044 [.027, .061], and EK-FAC above TRAK by .090
+    [.050, .129].
+
+    Sizes differ more: of the change on forget rows .39 [.30, .48] is left by the datamodel (models of half the rows learn less by
+    heart: it says too little), .97 [.96, .98] by TRAK (rows that are known have 1 - p near 0) and 2.1 [1.5, 2.7] by EK-FAC, whose step
+    is too long. Fails as above.
+    """
+    every = [attributed(seed) for seed in SEEDS]
+    found = {name: np.array([one[name] for one in every]).T for name in dmm.ATTRIBUTORS}
+    own = {name: [mean_interval(each) for each in parts] for name, parts in found.items()}
+    better = [mean_interval(found[a][0] - found[b][0]) for a, b in (("datamodel", "ekfac"), ("ekfac", "trak"))]
+    print(own, better)
+    for name, least in LEAST.items():
+        assert own[name][0].low > least[0]
+        assert own[name][1].low > least[1]
+    assert min(one.low for one in better) > 0
+    assert own["datamodel"][2].high < 0.7 < own["trak"][2].low
+    assert own["trak"][2].high < 1.0 < own["ekfac"][2].low
 
 
 def unlearned(method: Any, seed: int, count: int) -> list[Model]:
@@ -221,25 +251,43 @@ def table_of(seed: int, count: int) -> dict[str, list[float]]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_claim_klom_of_20_and_20_models() -> None:
-    """100 steps each, seeds 0 to 2, mean 95th percentile of KLoM on forget and on retain rows (10.8 is no overlap at all):
+def test_claim_nearer_in_margins_than_rivals_and_by_klom_not_than_scrub_and_fine_tuning() -> None:
+    """20 and 20 models, 100 steps each, five seeds: mean and paired difference with 95% interval.
 
-    do nothing 10.5 and 8.6, retrained again 4.5 and 5.0, matching true retrained logits 4.8 and 6.0, DMM by datamodel 8.6 and 6.6, by
-    EK-FAC 9.5 and 9.3, by TRAK 10.5 and 8.5, fine-tuning 8.8 and 8.2, SCRUB 10.2 and 6.2, ascent 9.3 and 9.4. Margins lie this far from the
-    retrained ones: nothing 6.3 and .9, matching .3 and .4, datamodel 2.1 and .6, fine-tuning 3.2 and 1.5, ascent 3.7 and 2.7, SCRUB 5.0 and .6.
+    Distance of a row's mean margin to the retrained one, on forget and on retain rows: do nothing 6.2 and .9, retrained again .3 and
+    .2, matching true retrained logits .35 and .45, DMM by datamodel 1.8 and .56, by TRAK 6.0 and .9, by EK-FAC 10.3 and 3.0,
+    fine-tuning 3.2 and 1.5, ascent 3.7 and 3.2, SCRUB 5.0 and .56. The datamodel's sum of both less another's: matching +1.6 [.4, 2.7],
+    fine-tuning -2.4 [-3.0, -1.8], SCRUB -3.2 [-3.7, -2.8], ascent -4.5 [-7.4, -1.6], TRAK -4.6 [-5.6, -3.5], nothing -4.8 [-5.8, -3.8],
+    EK-FAC -11.0 [-11.8, -10.2]: there the claim holds.
 
-    So the claim holds in the mean and for distances on each seed. It does not hold everywhere: on forget rows of seeds 0 and 2 ascent and
-    fine-tuning have a KLoM lower by .4 to 1.1, and SCRUB one lower by .1 to .5 on retain rows of every seed.
-    A better attributor is a better unlearner by distance; by KLoM TRAK and EK-FAC change places on forget rows.
+    95th percentile of KLoM likewise (10.8 is no overlap at all): nothing 10.5 and 8.5, retrained 4.4 and 4.9, matching 4.6 and 6.0,
+    datamodel 8.2 and 6.4, TRAK 10.5 and 8.4, EK-FAC 9.4 and 9.3, fine-tuning 9.0 and 8.2, ascent 9.1 and 9.3, SCRUB 10.2 and 6.3. Sum
+    of both: matching +4.1 [1.4, 6.7], nothing -4.4 [-5.8, -3.0], TRAK -4.2 [-5.6, -2.8], EK-FAC -4.0 [-7.1, -1.0], ascent -3.7 [-7.3,
+    -.1]; but fine-tuning -2.5 [-5.4, .4] and SCRUB -1.8 [-4.0, .4]: not shown. On forget rows alone no rival is told apart (ascent -.9
+    [-3.8, 2.1]): seed 1 wins by 3 to 5, and on three of the other four ascent and fine-tuning are lower by .2 to 1.1. On retain rows it
+    is lower than fine-tuning by 1.8 [1.1, 2.6] and ascent by 2.9 [2.1, 3.6], and not than SCRUB (+.2 [-.6, .9]).
+
+    A better attributor is a better unlearner by distance; by KLoM TRAK is further than EK-FAC on forget rows, by 1.1 [.7, 1.5].
     Fails if: what is predicted is added, or matched on forget rows alone.
     """
-    tables = [table_of(seed, 20) for seed in range(3)]
-    mean = {name: np.mean([one[name] for one in tables], 0) for name in tables[0]}
-    for one in (*tables, mean):
-        far = {name: values[0] + values[1] for name, values in one.items()}
-        assert max(far["retrained"], far["matched"]) < far["datamodel"]
-        assert far["datamodel"] < min(far[name] for name in ("nothing", "ascent", "scrub", "finetune"))
-        assert far["datamodel"] < far["trak"] < far["ekfac"]
-    both = {name: values[2] + values[3] for name, values in mean.items()}
-    assert max(both["retrained"], both["matched"]) < both["datamodel"]
-    assert both["datamodel"] < min(both[name] for name in ("nothing", "ascent", "scrub", "finetune", "trak", "ekfac"))
+    tables = [table_of(seed, 20) for seed in SEEDS]
+    found = {name: np.array([one[name] for one in tables]).T for name in tables[0]}
+    less = {name: found["datamodel"] - each for name, each in found.items() if name != "datamodel"}
+    distance = {name: mean_interval(each[0] + each[1]) for name, each in less.items()}
+    both = {name: mean_interval(each[2] + each[3]) for name, each in less.items()}
+    forget, retain = ({name: mean_interval(each[i]) for name, each in less.items()} for i in (2, 3))
+    print({name: each.mean(1) for name, each in found.items()}, distance, both, forget, retain)
+    for name in ("retrained", "matched"):
+        assert distance[name].low > 0
+        assert both[name].low > 0
+    for name in ("nothing", "ascent", "scrub", "finetune", "trak", "ekfac"):
+        assert distance[name].high < 0
+    trak, ekfac = found["trak"], found["ekfac"]
+    assert mean_interval((trak - ekfac)[:2].sum(0)).high < 0
+    for name in ("nothing", "ascent", "trak", "ekfac"):
+        assert both[name].high < 0
+    for name in ("scrub", "finetune"):
+        assert both[name].estimate < 0 < both[name].high
+    assert min(forget[name].high for name in ("ascent", "scrub", "finetune")) > 0
+    assert max(retain["ascent"].high, retain["finetune"].high) < 0 < retain["scrub"].high
+    assert mean_interval(trak[2] - ekfac[2]).low > 0

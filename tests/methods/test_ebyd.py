@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+from functools import cache
+from statistics import fmean
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from classifiers import mean_interval
 from poisoned_class import after, measured, poisoned, share
 from tiny_problems import Tiny
 
@@ -12,10 +16,12 @@ from expunge.contract.job import Job
 from expunge.contract.splits import Splits
 from expunge.contract.weights import weights_digest
 from expunge.engine.descend import Descent, one_pass
+from expunge.engine.fit_many import fit_many
 from expunge.engine.triggers import Trigger, exposed
 from expunge.facts.rows import Rows
 from expunge.methods import ebyd
 from expunge.methods.ebyd import EBYD
+from expunge.testbeds.poisoned import RECIPE, untrained
 
 
 def test_loss_is_of_the_rows_and_of_the_rows_with_the_trigger(clouds: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,14 +74,39 @@ def test_an_unknown_way_to_detect_is_refused() -> None:
         EBYD(detect="guess")
 
 
-def test_claim_the_backdoor_is_found_and_removed_where_retraining_without_the_known_rows_leaves_it() -> None:
-    """The bar: corrected accuracy of at least 85 at a clean loss of at most 2 points, seed 0 of 3 (the others below). Settings are the
-    defaults, chosen on seeds 900 to 902. Fails if the class is not 0, or rows that bear the trigger are left as they are.
+SEEDS = (0, 1, 2, 3, 4)
+"""Seeds of poison, target and removal that claims are reported on; the defaults were chosen on 900 to 902."""
+READ = ("clean", "corrected", "success")
+
+
+@cache
+def cleaned(seed: int, detect: str = "inversion") -> tuple[dict[str, float], dict[str, Any]]:
+    """What is measured after removal, and its notes."""
+    return after(EBYD(detect=detect), poisoned(seed))
+
+
+@cache
+def again(seed: int) -> tuple[dict[str, float], ...]:
+    """Ten models trained without any of the 60 poisoned rows."""
+    of, seeds = poisoned(seed), [1000 * (seed + 1) + i for i in range(10)]
+    models = [untrained(one) for one in seeds]
+    recipes = [RECIPE.model_copy(update={"seed": one}) for one in seeds]
+    fit_many(models, [of.rows(1.0)["retain"]] * 10, recipes, job=Job())
+    return tuple(measured(model, of) for model in models)
+
+
+def gap(found: dict[str, float], seed: int) -> float:
+    """Distance to the mean of the ten over clean and corrected accuracy and success, in points."""
+    return fmean(abs(found[name] - fmean(one[name] for one in again(seed))) for name in READ)
+
+
+def test_claim_the_backdoor_is_found_and_removed() -> None:
+    """The bar: corrected accuracy of at least 85 at a clean loss of at most 2 points, on seed 0; five seeds below.
+
+    Fails if the class is not 0, or rows that bear the trigger are left as they are.
     """
-    of = poisoned(0)
-    before = measured(of.target, of)
+    before, (found, notes) = measured(poisoned(0).target, poisoned(0)), cleaned(0)
     assert before["success"] > 90
-    found, notes = after(EBYD(), of)
     assert notes["backdoor_class"] == 0
     assert notes["stands_out"] > 2
     assert notes["relabelled_rows"] >= 40
@@ -85,56 +116,84 @@ def test_claim_the_backdoor_is_found_and_removed_where_retraining_without_the_kn
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [1, 2])
-def test_claim_on_the_other_seeds(seed: int) -> None:
-    """As above on seeds 1 and 2."""
-    of = poisoned(seed)
-    before = measured(of.target, of)
-    found, notes = after(EBYD(), of)
-    assert notes["backdoor_class"] == 0
-    assert found["corrected"] >= 85
-    assert found["success"] < 8
-    assert before["clean"] - found["clean"] <= 2
+def test_claim_nearer_to_ten_clean_models_than_training_without_the_known_rows_over_five_seeds() -> None:
+    """Gap to ten models trained without any poisoned row, in points, mean and 95% interval: 2.3 [1.2, 3.4], most of which is corrected
+    accuracy above theirs.
+
+    Do nothing 62.0 [60.7, 63.4], a model trained without the tenth of the rows that is known 62.0 [60.4, 63.5] (success 98.6 [96.6,
+    100.6]): paired -59.7 [-61.9, -57.6] and -59.7 [-62.1, -57.2]. Corrected accuracy 95.0 [93.4, 96.6] (retrained 88.6), success .1
+    [-.1, .3], clean accuracy lost .6 [-.1, 1.3]. The class found is 0 on each seed. Fails as above.
+    """
+    gaps: dict[str, list[float]] = {"ebyd": [], "target": [], "known left out": []}
+    after_it, lost = [], []
+    for seed in SEEDS:
+        of, (found, notes) = poisoned(seed), cleaned(seed)
+        assert notes["backdoor_class"] == 0
+        before, kept = measured(of.target, of), measured(of.trained(of.rows(0.1)["retain"], seed + 101), of)
+        for name, one in zip(gaps, (found, before, kept), strict=True):
+            gaps[name].append(gap(one, seed))
+        after_it.append(found)
+        lost.append(before["clean"] - found["clean"])
+    for name in ("target", "known left out"):
+        nearer = mean_interval(np.subtract(gaps["ebyd"], gaps[name]))
+        print(name, mean_interval(gaps[name]), nearer)
+        assert nearer.high < 0
+    own = {name: mean_interval([one[name] for one in after_it]) for name in READ}
+    print(mean_interval(gaps["ebyd"]), own, mean_interval(lost))
+    assert own["corrected"].low >= 85
+    assert own["success"].high < 8
+    assert mean_interval(lost).high <= 2
 
 
 @pytest.mark.slow
 def test_claim_that_exposure_leaves_the_class_of_the_backdoor_does_not_hold_on_a_small_mlp() -> None:
-    """The paper's own way to find the class: 0 on seeds 900 and 2, and 1, 3, 8, 8 on 901, 902, 0 and 1, where what is then removed is no
-    backdoor. Inversion finds 0 on all of them.
+    """The paper's own way to find the class says 8, 8, 0, 5, 2 on seeds 0 to 4, where what is then removed is no backdoor but on seed
+    2. (On 900 to 902 it said 0, 1, 3.) Inversion finds 0 on all of them.
 
-    Clean accuracy lost, by inversion (which exposes nothing) and by exposure, seeds 0 to 2: .8 and 1.5, .6 and 3.2, .2 and .2 points: removal guided by the exposed
-    model costs no less, and leaves success at 100, 100 and 0%. Fails if: both ways are one, or exposure finds the class on all three.
+    Clean accuracy lost by inversion (which exposes nothing) and by exposure: .7 and 1.5, .6 and 3.1, .2 and .2, 0 and 7.0, 1.5 and 4.4:
+    removal guided by the exposed model costs no less on any seed, and 2.7 points more in the mean, 95% interval [-.7, 6.1]. It leaves
+    success at 100, 100, 0, 100 and 99, and lies 49 [15, 84] points further from ten clean models. Fails if: both ways are one, or
+    exposure finds the class on all five.
     """
-    wrong = []
-    for seed in (0, 1, 2):
-        of = poisoned(seed)
-        clean = measured(of.target, of)["clean"]
-        (plain, notes), (found, seen) = (after(EBYD(detect=detect), of) for detect in ("inversion", "exposure"))
-        print(seed, clean, plain, found, seen["backdoor_class"])
+    costs, nearer, wrong = [], [], []
+    for seed in SEEDS:
+        (plain, notes), (found, seen) = (cleaned(seed, detect) for detect in ("inversion", "exposure"))
+        print(seed, plain, found, seen["backdoor_class"])
         assert notes["backdoor_class"] == 0
-        assert plain["success"] < 8
-        assert clean - found["clean"] > clean - plain["clean"] - 0.5
+        costs.append(plain["clean"] - found["clean"])
+        nearer.append(gap(plain, seed) - gap(found, seed))
         if seen["backdoor_class"] != 0:
             wrong.append(found["success"])
+    more = mean_interval(costs)
+    print(more, mean_interval(nearer))
+    assert min(costs) > -0.5
+    assert more.low < 0 < more.estimate
+    assert mean_interval(nearer).high < 0
     assert wrong
     assert min(wrong) > 70
 
 
 @pytest.mark.slow
 def test_claim_that_an_exposed_model_keeps_its_backdoor_does_not_hold_on_each_seed() -> None:
-    """Ascent on 100 of the retain rows until accuracy on them is .2, seeds 0 to 2: clean accuracy 98.0, 97.6, 97.4 to 18.7, 17.8, 14.8%, attack success
-    99.8, 98.8, 97.3 to 0, 45.7 and 100% (on seeds 100 to 102 45, 94 and 65). The class that is answered most is 8, 8 and 0, the backdoor's. So clean accuracy
-    falls near chance as the paper has it, and success stays high by luck. Fails if: ascent goes on past the collapse, or success stays on all three.
+    """Ascent on 100 of the retain rows until accuracy on them is .2, seeds 0 to 4: attack success 99.8, 98.8, 97.3, 100, 96.9 to 0,
+    45.7, 100, 36.7, 0%, mean 36 with 95% interval [-15, 88] (on seeds 100 to 102 45, 94 and 65); clean accuracy 97.0 to 98.3 to 19.8%
+    [14.4, 25.3].
+
+    So clean accuracy falls near chance as the paper has it, and success stays high by luck. Fails if: ascent goes on past the collapse,
+    or success stays on all five.
     """
-    success = []
-    for seed in (0, 1, 2):
+    clean, success = [], []
+    for seed in SEEDS:
         of = poisoned(seed)
         rows = of.splits(0.1).rows["retain"]
         drawn = rows.take(torch.randperm(len(rows), generator=Job(seed=seed).generator)[:100].tolist())
         copy = exposed(of.target, drawn, accuracy=0.2, lr=1e-3, steps=60, job=Job(seed=seed))
         found = measured(copy, of)
         print(seed, found)
-        assert found["clean"] < 35
         assert share(of.target, drawn) > 95 > 25 > share(copy, drawn)
+        clean.append(found["clean"])
         success.append(found["success"])
+    print(mean_interval(clean), mean_interval(success))
+    assert mean_interval(clean).high < 35
+    assert mean_interval(success).low < 10
     assert min(success) < 60 < 90 < max(success)

@@ -1,13 +1,20 @@
 from __future__ import annotations
 
+from collections.abc import Iterable
+from statistics import fmean
+
+import numpy as np
 import pytest
 import torch
+from classifiers import mean_interval
 from digits_class import Accuracies, accuracy, digits_class, removed, retrained
+from digits_seeds import REPORTED, digits_of
 from tiny_problems import Tiny, mean_over_rows, nll, plain
 from torch import nn
 
 from expunge.contract.apply import unlearn
 from expunge.contract.job import Job
+from expunge.contract.model import Model
 from expunge.contract.splits import Splits
 from expunge.engine.block_lora import few_of_each
 from expunge.engine.descend import Descent
@@ -15,6 +22,7 @@ from expunge.facts.recipe import Recipe
 from expunge.facts.rows import Row, Rows
 from expunge.methods.eu_k import EUK
 from expunge.modalities.vision import Images, vision_model
+from expunge.testbeds.problem import Problem
 from expunge.testbeds.vision import class_problem
 
 
@@ -53,11 +61,18 @@ def test_loss_is_of_the_retain_rows(clouds: Tiny, monkeypatch: pytest.MonkeyPatc
     )
 
 
-def test_claim_a_new_head_forgets_a_class_and_the_layers_below_nothing() -> None:
-    """Measured, 5 seeds: forget 0, retain 100, test 99.4: gap .38, noise floor .12, do nothing 33.5.
+def retaught(problem: Problem, models: Iterable[Model]) -> list[float]:
+    """Accuracy on all forget rows, in percent, of each model with a new head trained on 20 of them beside the retain rows."""
+    rows = problem.splits.rows
+    taught = Splits.of(forget=rows["holdout"], retain=Rows((*rows["forget"][:20], *rows["retain"])))
+    return [Accuracies.of(unlearn(EUK(), one, taught, job=Job(seed=1))[0], problem).forget for one in models]
 
-    The frozen layers forget nothing: a head trained on 20 of the threes beside the retain rows finds 99 to 100% of all 95, one on
-    the layers of a retrained model 63 to 68%. Fails if: the head is not drawn anew, or the layers below move.
+
+def test_claim_a_new_head_forgets_a_class_and_the_layers_below_nothing() -> None:
+    """Measured, 3 seeds: forget 0, retain 100, test 99.1 to 99.4: gap to ten retrained models .24 to .34, do nothing 33.6.
+
+    The frozen layers forget nothing: a head trained on 20 of the threes beside the retain rows finds all 95, one on
+    the layers of a retrained model 65% of them. Fails if: the head is not drawn anew, or the layers below move.
     """
     problem = digits_class()
     truth = retrained(problem)
@@ -65,16 +80,38 @@ def test_claim_a_new_head_forgets_a_class_and_the_layers_below_nothing() -> None
         after = removed(EUK(), problem, seed=seed)
         assert after.forget <= 5
         assert after.retain >= 99.5
+        print(after, after.gap(truth))
         assert after.gap(truth) <= 1.5
-    rows = problem.splits.rows
-    taught = Splits.of(forget=rows["holdout"], retain=Rows((*rows["forget"][:20], *rows["retain"])))
     forgotten, _ = unlearn(EUK(), problem.target, problem.splits, job=Job(seed=0))
-    probed, control = (
-        Accuracies.of(unlearn(EUK(), model, taught, job=Job(seed=1))[0], problem).forget
-        for model in (forgotten, problem.retrained[0])
-    )
+    probed, control = retaught(problem, (forgotten, problem.retrained[0]))
+    print(probed, control)
     assert probed >= 90
     assert probed >= control + 15
+
+
+@pytest.mark.slow
+def test_claim_over_five_targets() -> None:
+    """EU-1 answers no three, gap to ten retrained models .1 [0, .2] (do nothing 33.5 [33.4, 33.7]); all retain rows are kept, on five
+    targets.
+
+    A head taught anew with 20 threes finds 99.2% [98.1, 100.3] of all 95, on the layers of ten retrained models 68.9 [67.6, 70.1]: paired
+    difference 30.3 [27.9, 32.6]. Fails as above.
+    """
+    found = []
+    for seed in REPORTED:
+        problem, truth = digits_of(seed)
+        forgotten, _ = unlearn(EUK(), problem.target, problem.splits, job=Job(seed=0))
+        after, before = (Accuracies.of(one, problem) for one in (forgotten, problem.target))
+        probed, *controls = retaught(problem, (forgotten, *problem.retrained))
+        found.append((after.forget, after.retain, after.gap(truth), before.gap(truth), probed, fmean(controls)))
+    forget, retain, gap, nothing, probed, control = np.array(found).T
+    bounds = {"forget": forget, "gap": gap, "nothing": nothing, "probed": probed, "paired": probed - control}
+    print(forget, retain, {name: mean_interval(values) for name, values in bounds.items()}, mean_interval(control))
+    assert forget.max() <= 5
+    assert retain.min() >= 99.5
+    assert mean_interval(gap).high <= 1.5
+    assert mean_interval(probed).low >= 90
+    assert mean_interval(probed - control).low >= 15
 
 
 def test_a_head_drawn_as_the_targets_was_knows_the_class_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from classifiers import mean_interval
 from digits_class import removed
 from digits_random import REPORTED, digits_random
 from tiny_problems import Tiny, mean_over_positions, nll, plain
@@ -34,31 +36,42 @@ def test_fades_only_at_high_learning_rates(people: Tiny, clouds: Tiny) -> None:
         assert high.retain >= 0.75
 
 
-def _looks_good_where_labels_are_wrong(seed: int) -> None:
-    """What fine-tuning takes from the forget rows, with a fifth of the labels wrong and with all of them right."""
-    problem, again = digits_random(seed, 0.2)
-    after = removed(Finetune(), problem, seed=seed)
-    clean, clean_again = digits_random(seed, 0.0)
-    clean_after = removed(Finetune(), clean, seed=seed)
-    before, clean_before = removed(Finetune(descent=Descent(lr=0.0)), problem, seed=seed).forget, 100.0
-    print(seed, "wrong labels", before, after, again, "right labels", clean_after, clean_again)
-    assert before - again.forget > 12
-    assert (before - after.forget) / (before - again.forget) > 0.6
-    assert clean_before - clean_again.forget < 8
-    assert clean_before - clean_after.forget < 8
+def known(seed: int, wrong: float) -> np.ndarray:
+    """Accuracy on forget rows, in percent: before, after fine-tuning, and of ten retrained models."""
+    problem, again = digits_random(seed, wrong)
+    before, after = (
+        removed(method, problem, seed=seed).forget for method in (Finetune(descent=Descent(lr=0.0)), Finetune())
+    )
+    print(seed, wrong, before, after, again.forget)
+    return np.array([before, after, again.forget])
 
 
 def test_claim_fine_tuning_looks_good_on_wrong_labels_and_random_rows_show_nothing() -> None:
-    """Seed 0: wrong labels make 92% of the forget rows known, fine-tuning leaves 77%, retraining 75%; of clean rows all three
-    read 98 to 100%, so that a table of accuracies shows nothing of what was done or not.
+    """Seed 0: wrong labels make 92% of the forget rows known, fine-tuning leaves 80%, ten retrained models 75%; of clean rows all three
+    read 99 to 100%, so that a table of accuracies shows nothing of what was done or not.
 
     Fails if wrong labels are not learnt, or fine-tuning reads forget rows.
     """
-    _looks_good_where_labels_are_wrong(0)
+    before, after, again = known(0, 0.2)
+    assert before - again > 12
+    assert before - after > 0.6 * (before - again)
+    assert np.ptp(known(0, 0.0)) < 8
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", REPORTED[1:])
-def test_claim_fine_tuning_looks_good_on_wrong_labels_on_the_other_seeds(seed: int) -> None:
-    """93 -> 76% and 93 -> 74% where retraining has 73 and 69%; clean rows 100 and 97%, retrained 100 and 95%. Fails as above."""
-    _looks_good_where_labels_are_wrong(seed)
+def test_claim_fine_tuning_looks_good_on_wrong_labels_over_five_draws() -> None:
+    """Wrong labels: the target knows 20.6 points [17.0, 24.1] more of the forget rows than ten retrained models, after it 2.6 [-.3, 5.6].
+
+    It closes .87 [.71, 1.02] of that. Of clean rows all are known, and 1.2 points [.1, 2.4] lost by fine-tuning, 2.3 [1.1, 3.5] by
+    retraining. Fails as above.
+    """
+    before, after, again = np.array([known(seed, 0.2) for seed in REPORTED]).T
+    clean_before, clean_after, clean_again = np.array([known(seed, 0.0) for seed in REPORTED]).T
+    learnt, closed, missing = (
+        mean_interval(one) for one in (before - again, (before - after) / (before - again), after - again)
+    )
+    lost = [mean_interval(clean_before - one) for one in (clean_after, clean_again)]
+    print(learnt, closed, missing, lost)
+    assert learnt.low > 12
+    assert closed.low > 0.6
+    assert max(one.high for one in lost) < 8

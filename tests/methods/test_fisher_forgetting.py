@@ -2,9 +2,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from digits_class import Accuracies, digits_class, removed, retrained
+from classifiers import mean_interval
+from digits_seeds import gaps, over_targets, untouched
 from tiny_problems import Tiny
 from torch import Tensor
 
@@ -106,27 +108,22 @@ def test_the_information_is_of_the_retain_rows_under_predicted_labels(
 
 
 def test_claim_a_class_of_digits_goes_by_the_heads_reset_not_by_the_noise() -> None:
-    """With the reset, 5 seeds: forget 0, retain 100, test 99.2, gap .28 to .38 (noise floor .12); at alpha 1e-9 the same.
+    """With the reset, five targets: forget 0, retain 100, gap .24 [.16, .32], do nothing 33.5; at alpha 1e-9 .18 [.08, .28].
 
-    Without it the noise forgets nothing that it does not wreck: alpha 1e-6 forget 99.8 at retain 100, 3e-6 91.4 at 98.9, 1e-5 46.1 at
-    86.7, 3e-5 1.3 at 39.8. The claim that the noise takes away the forget rows alone does not hold here.
-    Fails if: the reset is lost, or the noise is so shaped that it forgets a class at retain accuracy 99.
+    Without it the noise forgets nothing that it does not wreck, and at no strength is it nearer to retraining than doing nothing: alpha
+    1e-6 forget 100 at retain 99.8, 3e-5 22 [-33, 76] at 11 [7, 15]; difference of the gap to doing nothing .1 [-.3, .5] and 33 [12, 53].
+    The claim that the noise takes away the forget rows alone does not hold here. Fails if: the reset is lost, or the noise is so shaped
+    that it forgets a class at retain accuracy 99.
     """
-    problem = digits_class()
-    truth, nothing = retrained(problem), Accuracies.of(problem.target, problem)
-    assert nothing.gap(truth) > 30
-    for alpha, seed in [(FisherForgetting().alpha, seed) for seed in range(3)] + [(1e-9, 0)]:
-        after = removed(FisherForgetting(alpha=alpha), problem, seed=seed)
-        assert after.forget <= 3
-        assert after.retain >= 99.5
-        assert after.gap(truth) <= 1.5
-
-    def noise_alone(alpha: float, seeds: int) -> Accuracies:
-        method = FisherForgetting(alpha=alpha, reset_classes=False)
-        return Accuracies.mean([removed(method, problem, seed=seed) for seed in range(seeds)])
-
-    without = {1e-6: noise_alone(1e-6, 3), 3e-5: noise_alone(3e-5, 2)}
-    assert without[1e-6].forget >= 90
-    assert without[1e-6].retain >= 98
-    assert without[3e-5].forget <= 25
-    assert without[3e-5].retain <= 80
+    assert min(gaps(untouched())) > 30
+    for alpha in (FisherForgetting().alpha, 1e-9):
+        after = over_targets(FisherForgetting(alpha=alpha))
+        assert mean_interval(gaps(after)).high <= 1.5
+        for one in after:
+            assert one.forget <= 3
+            assert one.retain >= 99.5
+    for alpha in (1e-6, 3e-5):
+        alone = over_targets(FisherForgetting(alpha=alpha, reset_classes=False))
+        assert mean_interval(np.subtract(gaps(alone), gaps(untouched()))).low > -1
+        forget, retain = (mean_interval([getattr(one, name) for one in alone]) for name in ("forget", "retain"))
+        assert (forget.low >= 90 and retain.low >= 98) if alpha == 1e-6 else (forget.low < 50 and retain.high <= 80)

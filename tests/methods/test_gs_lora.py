@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from statistics import fmean
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from classifiers import mean_interval
 from tiny_problems import Tiny, nll, plain
 from torch import Tensor
 
@@ -19,6 +21,7 @@ from expunge.contract.model import Model
 from expunge.contract.splits import Splits
 from expunge.engine.descend import Step, one_pass, riding
 from expunge.engine.fit import fit
+from expunge.engine.fit_many import fit_many
 from expunge.facts.errors import InputError
 from expunge.facts.recipe import Recipe
 from expunge.facts.rows import Rows
@@ -29,7 +32,17 @@ from expunge.methods.gs_lora import GSLoRA
 from expunge.methods.random_label import RandomLabel
 from expunge.modalities.vision import vision_model
 from expunge.sources.digits import Digits
-from expunge.testbeds.streams import Left, Request, by_method, follow, lacking, requests_of
+from expunge.testbeds.streams import (
+    Left,
+    Request,
+    by_method,
+    follow,
+    lacking,
+    mean_so_far,
+    measure,
+    requests_of,
+    worst_so_far,
+)
 from expunge.testbeds.vision import IMAGES
 
 
@@ -126,7 +139,9 @@ def classes(seed: int, names: tuple[str, ...], epochs: int = 15) -> Classes:
 
 
 def test_claim_two_classes_in_turn_from_four_rows_a_class() -> None:
-    """Fails if: the bounded loss is turned, the first class comes back, or few rows do not hold the others."""
+    """One seed; five below with four classes. Fails if: the bounded loss is turned, the first class comes back, or few rows do not hold
+    the others.
+    """
     problem = classes(0, ("3", "8"), epochs=10)
     first, second = problem.after(GSLoRA(), few=4)
     assert first.forget <= 0.1
@@ -136,63 +151,116 @@ def test_claim_two_classes_in_turn_from_four_rows_a_class() -> None:
 
 
 ORDER = ("3", "8", "5", "1")
-SEEDS = (0, 1, 2)
+SEEDS = (0, 1, 2, 3, 4)
+"""Seeds of target and few rows that claims are reported on; thresholds were set on 100 to 104."""
 
 
-def kept(ways: list[list[Left]]) -> float:
-    """Mean over seeds of the retain accuracy after the last request."""
-    return fmean(way[-1].retain for way in ways)
+def kept(ways: list[list[Left]]) -> np.ndarray:
+    """Retain accuracy after the last request by seed, in percent."""
+    return 100 * np.array([way[-1].retain for way in ways])
+
+
+@cache
+def again(seed: int) -> tuple[Left, ...]:
+    """Ten models trained on what is to be kept after the last request, measured as it is."""
+    problem = classes(seed, ORDER)
+    seeds = [1000 * (seed + 1) + i for i in range(10)]
+    models, last = [problem.target.fresh(one) for one in seeds], problem.requests[-1]
+    recipes = [problem.recipe.model_copy(update={"seed": one}) for one in seeds]
+    fit_many(models, [last.retain] * 10, recipes, job=Job())
+    return tuple(measure(model, last) for model in models)
+
+
+def gap(left: Left, others: Sequence[Left]) -> float:
+    """Distance to the mean of retrained models over the accuracies on all requests' rows, retain and test rows, in points."""
+    reads = (mean_so_far, lambda one: one.retain, lambda one: one.test)
+    return 100 * fmean(abs(read(left) - fmean(read(one) for one in others)) for read in reads)
+
+
+def gaps_of(ways: list[list[Left]]) -> np.ndarray:
+    """Gap after the last request by seed."""
+    return np.array([gap(way[-1], again(seed)) for seed, way in zip(SEEDS, ways, strict=True)])
+
+
+def blocks_left(way: list[Left]) -> int:
+    """Blocks that the lasso left as they were, over all requests."""
+    return sum(left.notes.get("zeroed_blocks", 0) for left in way)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_claim_four_classes_in_turn_stay_forgotten_and_the_lasso_holds_the_rest() -> None:
-    """Measured, seeds 0 to 2, four retain rows a class: 0 of every class, at its request and after; retain 98.2 after the last (99.5, 97.0,
-    98.1; the target 100), test 96.3 (target 98.2); without the lasso 94.9; ascent 22.7. Blocks left as they were, of 16 in four requests:
-    8, 3, 6, and none without the lasso.
+    """Four retain rows a class, five seeds, mean and 95% interval. 0 of every class, at its request and after, on each seed.
 
+    Gap to ten retrained models after the last request, in points: 1.4 [.3, 2.6], without the lasso 2.6 [2.4, 2.9], ascent 52.4 [46.1,
+    58.7]; one retrained model .15 [.05, .25]. Paired: to no lasso -1.2 [-2.4, -.05], to ascent -51 [-57, -45], above retrained 1.3 [.1,
+    2.5]. Retain 98.2 [96.5, 100] of the target's 100, above no lasso by 2.7 [1.5, 3.8] and ascent by 78 [69, 87]. Blocks left as they
+    were, of 16 in four requests: 7, 3, 6, 5, 6, and none without the lasso.
 
     Fails if: the lasso is off, a class comes back, or the bounded loss is turned.
     """
+    methods = {"gs": GSLoRA(), "no lasso": GSLoRA(alpha=0.0), "ascent": Ascent()}
     ways = {
         name: [classes(seed, ORDER).after(method, few=4, seed=seed) for seed in SEEDS]
-        for name, method in {"gs": GSLoRA(), "no lasso": GSLoRA(alpha=0.0), "ascent": Ascent()}.items()
+        for name, method in methods.items()
     }
+    gaps = {name: gaps_of(several) for name, several in ways.items()}
+    floor = np.array([gap(again(seed)[0], again(seed)[1:]) for seed in SEEDS])
+    retain, zeroed = kept(ways["gs"]), {name: [blocks_left(way) for way in several] for name, several in ways.items()}
+    print(gaps, floor, mean_interval(gaps["gs"]), mean_interval(gaps["gs"] - floor), zeroed, mean_interval(retain))
     for way in ways["gs"]:
-        assert max(one for left in way for one in (left.forget, *left.earlier)) <= 0.1
-        assert way[-1].retain >= 0.92
-        assert sum(left.notes["zeroed_blocks"] for left in way) >= 2
-    assert sum(left.notes["zeroed_blocks"] for way in ways["no lasso"] for left in way) == 0
-    assert kept(ways["gs"]) >= kept(ways["no lasso"]) + 0.01
-    assert kept(ways["gs"]) >= kept(ways["ascent"]) + 0.3
+        assert max(worst_so_far(left) for left in way) <= 0.1
+    assert mean_interval(retain).low >= 92
+    for name, more in (("no lasso", 1), ("ascent", 30)):
+        nearer, above = mean_interval(gaps["gs"] - gaps[name]), mean_interval(retain - kept(ways[name]))
+        print(name, mean_interval(gaps[name]), nearer, above)
+        assert nearer.high < 0
+        assert above.low >= more
+    assert min(zeroed["gs"]) >= 2
+    assert not any(zeroed["no lasso"])
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_claim_prototypes_help_where_one_row_a_class_is_left() -> None:
-    """Measured, seeds 0 to 2, retain after the last request: with the published bound 93.6 with (98.5, 83.5, 98.7) and
-    87.7 without (95.0, 76.8, 91.4), where also 12.5 of a class is left; with a bound a row
-    93.8 with (98.7, 86.7, 96.1) and 92.6 without (99.1, 87.7, 91.0): no difference that three seeds show.
+def test_claim_that_prototypes_help_where_one_row_a_class_is_left_is_not_shown() -> None:
+    """Retain after the last request by seed, with and without prototypes, and paired difference with 95% interval over five seeds.
 
-    Fails if: the pull on retain rows is off, or prototypes are not those of their class.
+    With the published bound 93.6 (98.4, 81.7, 98.7, 96.3, 92.8) and 90.4 (95.0, 76.3, 91.4, 96.7, 92.7): +3.2 [-.9, 7.3]; gap to ten
+    retrained models -2.6 [-5.5, .3] points. At most 6 with and 12.5 without is left of a class. With a bound a row, which leaves 0,
+    94.0 and 92.5: +1.5 [-3.3, 6.4], gap -1.1 [-4.6, 2.3]. On three of the seeds (0 to 2) it looked as if they did: 3, 5 and 7 under the
+    published bound.
+
+    Fails if: the pull on retain rows is off, prototypes are not those of their class, or they are shown to help: then this name is
+    wrong.
     """
-    after: dict[tuple[bool, float], float] = {}
-    for each_row in (False, True):
-        for share in (1.0, 0.0):
-            method = GSLoRA(each_row=each_row, push=0.05 * share, pull=share)
-            after[each_row, share] = kept([classes(seed, ORDER).after(method, few=1, seed=seed) for seed in SEEDS])
-    assert after[False, 1.0] >= after[False, 0.0] + 0.015
-    assert after[True, 1.0] >= after[True, 0.0] - 0.03
+    for each_row, worst in ((False, 0.15), (True, 0.1)):
+        ways = {
+            share: [
+                classes(seed, ORDER).after(GSLoRA(each_row=each_row, push=0.05 * share, pull=share), few=1, seed=seed)
+                for seed in SEEDS
+            ]
+            for share in (1.0, 0.0)
+        }
+        more = mean_interval(kept(ways[1.0]) - kept(ways[0.0]))
+        nearer = mean_interval(gaps_of(ways[1.0]) - gaps_of(ways[0.0]))
+        print(each_row, [kept(several) for several in ways.values()], more, nearer)
+        assert more.low < 0 < more.estimate
+        assert nearer.estimate < 0 < nearer.high
+        assert max(worst_so_far(way[-1]) for several in ways.values() for way in several) <= worst
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_claim_missing_classes_outlast_requests_and_prototypes_do_not_hold_them() -> None:
-    """Two of the six digits that stay have no row among those given. Measured, seeds 0 to 4, accuracy on these two after the first request and
-    after the fourth: 99.9 and 87.2 with prototypes (99.0, 60.1, 97.3, 83.6, 96.1), 100 and 81.4 without (95.3, 34.7, 97.0, 83.3, 96.8),
-    fine-tuning 10.3 and 0, random labels 27.9 and 3.8; on the four given 98.2 with and 97.5 without after the fourth. Thresholds are of seeds
-    100 to 104: 98.4 and 66.7 with prototypes, 98.2 and 68.7 without, 97 to 98 on those given; .05 was .1 and held too, by .01. With and
-    without differ in either direction, by up to .25 under one seed.
+    """Two of the six digits that stay have no row among those given. Accuracy on these two after the first request and after the
+    fourth, five seeds:
+
+    99.9 and 87.2 with prototypes (99.0, 60.1, 97.3, 83.6, 96.1), 100 and 81.4 without (95.3, 34.7, 97.0, 83.3, 96.8), fine-tuning 10.3
+    and 0, random labels 27.9 and 3.8. Paired with 95% interval after the fourth: with prototypes above fine-tuning by 87 [67, 107] and
+    random labels by 83 [64, 102], without by 81 [48, 115] and 78 [46, 109]; with above without by 6 [-8, 20]: not told apart. On the
+    four given 98.2 [96.7, 99.7] with and 97.5 [95.6, 99.4] without: that missing ones lie below, by 11 [-9, 31] and 16 [-16, 48], holds
+    in the mean alone. Thresholds are of seeds 100 to 104: 98.4 and 66.7 with prototypes, 98.2 and 68.7 without, 97 to 98 on those
+    given.
 
     Fails if: missing classes have rows after all (fine-tuning keeps them), or the bounded loss is turned.
     """
@@ -203,20 +271,25 @@ def test_claim_missing_classes_outlast_requests_and_prototypes_do_not_hold_them(
         "random": RandomLabel(),
     }
     ways: dict[str, list[list[Left]]] = {name: [] for name in methods}
-    for seed in range(5):
+    for seed in SEEDS:
         problem = classes(seed, ORDER)
         requests = lacking(problem.requests, 2, seed)
         for name, method in methods.items():
             ways[name].append(follow(problem.target, requests, by_method(method, seed=seed, few=4)))
     missing = {
-        name: [[left.missing for left in way if left.missing is not None] for way in several]
+        name: 100 * np.array([[left.missing for left in way if left.missing is not None] for way in several])
         for name, several in ways.items()
     }
-    last = {name: fmean(way[-1] for way in several) for name, several in missing.items()}
+    last = {name: several[:, -1] for name, several in missing.items()}
     for name in ("gs", "no prototypes"):
-        assert min(way[0] for way in missing[name]) >= 0.85
-        assert last[name] >= max(last["finetune"], last["random"]) + 0.3
-        assert kept(ways[name]) >= 0.9
-        assert max(one for way in ways[name] for left in way for one in (left.forget, *left.earlier)) <= 0.1
-        assert kept(ways[name]) >= last[name] + 0.05
-    assert last["gs"] <= last["no prototypes"] + 0.1
+        given, worn = mean_interval(kept(ways[name])), mean_interval(kept(ways[name]) - last[name])
+        outlast = [mean_interval(last[name] - last[other]) for other in ("finetune", "random")]
+        print(name, missing[name], mean_interval(last[name]), given, worn, outlast)
+        assert min(missing[name][:, 0]) >= 85
+        assert min(one.low for one in outlast) >= 30
+        assert given.low >= 90
+        assert max(worst_so_far(left) for way in ways[name] for left in way) <= 0.1
+        assert worn.low < 0 < worn.estimate
+    held = mean_interval(last["gs"] - last["no prototypes"])
+    print(missing["finetune"], missing["random"], held)
+    assert held.low < 0 < held.high

@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from classifiers import mean_interval
+from digits_class import Accuracies
 from passes import Passes, counted
 from tiny_problems import Tiny
 from torch import Tensor, nn
@@ -17,13 +20,13 @@ from expunge.contract.mask import Mask
 from expunge.contract.model import Batch, Capabilities, Question, Sites
 from expunge.contract.splits import Splits
 from expunge.contract.weights import weights_digest
-from expunge.engine.fit import fit
 from expunge.engine.influence import Solver, removal
 from expunge.facts.recipe import Recipe
 from expunge.facts.rows import Row, Rows
 from expunge.methods.influence import Influence
 from expunge.modalities.vision import Images, vision_model
 from expunge.sources.digits import Digits
+from expunge.testbeds.problem import train_problem
 
 GAMMA = 4.0
 """Ridge, beside the sum of the losses."""
@@ -193,64 +196,84 @@ def test_no_solver_depends_on_the_seed(clouds: Tiny) -> None:
         assert weights_digest(first.module) == weights_digest(second.module)
 
 
-def accuracies(model: Any, splits: Splits) -> np.ndarray:
-    found = []
-    for name in ("forget", "retain", "test"):
-        batch = model.pack(splits.rows[name])
-        found.append(float((model.logits(batch).argmax(-1) == batch.targets).float().mean()))
-    return 100 * np.array(found)
+SEEDS = (0, 1, 2, 3, 4)
+"""Seeds of rows and models that claims are reported on; damping and alpha were set on seed 900."""
+SOLVERS = {"cg": ("cg", 40), "cg stopped": ("cg", 2), "lissa": ("lissa", 40), "ekfac": ("ekfac", 1)}
+"""Kind and iterations, by name."""
 
 
+@cache
 def class_run(seed: int) -> tuple[dict[str, float], dict[str, Passes], tuple[int, int]]:
-    """Forget the threes of the digits: mean gap to retrained over forget, retain and test accuracy; passes, rows to forget and retain."""
+    """Forget the threes of the digits: gap to the mean of ten retrained models in points; passes, rows to forget and retain.
+
+    The floor is one retrained model beside the nine others.
+    """
+    torch.set_num_threads(1)
     found = Digits(forget="class=3", seed=seed).run()
     splits = Splits.of(**{name: found[name] for name in ("forget", "retain", "holdout", "test")})
-    everything = Rows((*splits.rows["forget"], *splits.rows["retain"]))
-    recipe = Recipe(epochs=10, lr=5e-3, batch_size=64, seed=seed)
+    recipe = Recipe(epochs=10, lr=5e-3, batch_size=64, seed=20 * seed)
     images = Images(shape=(1, 8, 8), mean=(0.3,), std=(0.38,))
     blank = vision_model("mlp", images=images, classes=10, seed=seed, width=64, depth=1)
-    target = fit(blank.fresh(seed), everything, recipe, job=Job(seed=seed))
-    again = [
-        fit(blank.fresh(s), splits.rows["retain"], recipe.model_copy(update={"seed": s}), job=Job(seed=s))
-        for s in (seed + 1, seed + 2)
-    ]
-    wanted = accuracies(again[0], splits)
-
-    def gap(model: Any) -> float:
-        return float(np.abs(accuracies(model, splits) - wanted).mean())
-
-    gaps, passes = {"nothing": gap(target), "floor": gap(again[1])}, {}
-    for name, solver, iterations in (
-        ("cg", "cg", 40),
-        ("cg stopped", "cg", 2),
-        ("lissa", "lissa", 40),
-        ("ekfac", "ekfac", 1),
-    ):
+    problem = train_problem("digits", splits, blank, recipe, retrained=10)
+    again, target = [Accuracies.of(one, problem) for one in problem.retrained], problem.target
+    gaps = {
+        "nothing": Accuracies.of(target, problem).gap(Accuracies.mean(again)),
+        "floor": again[0].gap(Accuracies.mean(again[1:])),
+    }
+    passes = {}
+    for name, (solver, iterations) in SOLVERS.items():
         with counted(target) as passes[name]:
             model, facts = unlearn(
                 Influence(solver=solver, damping=0.1, alpha=10.0, iterations=iterations), target, splits
             )
-        gaps[name] = gap(model)
+        gaps[name] = Accuracies.of(model, problem).gap(Accuracies.mean(again))
         if name == "cg":
             assert facts.notes["cg_iterations"] < 40
     return gaps, passes, (len(splits.rows["forget"]), len(splits.rows["retain"]))
 
 
-def test_claim_one_step_forgets_a_class() -> None:
-    """Digits, seeds 0-2; damping .1 and alpha 10 set on seed 900 (with CG). Mean gap to retrained in points: do nothing 33 to 34, a second
-    retrained .05 to .5, CG .8 to .9, EK-FAC .6 to 3.1, LiSSA of 40 steps .1 to 2.5.
+def costs(passes: dict[str, Passes], forget: int, retain: int) -> None:
+    """What each solver passes over: fails if one passes more often than it says."""
+    assert passes["ekfac"] == Passes(forget + 2 * retain, forget + 2 * retain)
+    assert passes["cg stopped"] == Passes(forget + 2 * retain, forget + 4 * retain)
+    assert min(passes["cg"].both, passes["lissa"].both) > 15 * passes["ekfac"].both
 
-    Rows forward and backward: EK-FAC passes twice over the retain rows, CG once forward and twice backward an iteration, of which it takes 28 to 31:
-    20 to 23 times as many rows; LiSSA 20 times. Stopped after 2 iterations CG needs 1.5 times EK-FAC's and comes as near (gap .5, 2.8, 1.4): for one step the
-    paper's saving is that of not solving to the end. For many queries it is another (engine/test_influence.py).
+
+def test_claim_one_step_forgets_a_class() -> None:
+    """Seed 0, gap to ten retrained models in points: do nothing 33.2, CG .6, CG of 2 iterations .2, LiSSA of 40 .2, EK-FAC 2.9; one
+    retrained model beside the others .4. Five seeds below.
 
     Fails if: the step is turned over, the curvature does not spare the retain rows, or a solver passes more often than it says.
     """
-    for gaps, passes, (forget, retain) in map(class_run, (0, 1, 2)):
-        assert gaps["nothing"] > 25
-        assert gaps["cg"] < 3
-        assert gaps["ekfac"] < 8
-        assert gaps["cg stopped"] < 8
-        assert passes["ekfac"] == Passes(forget + 2 * retain, forget + 2 * retain)
-        assert passes["cg stopped"] == Passes(forget + 2 * retain, forget + 4 * retain)
-        assert min(passes["cg"].both, passes["lissa"].both) > 15 * passes["ekfac"].both
+    gaps, passes, rows = class_run(0)
+    assert gaps["nothing"] > 25
+    assert gaps["cg"] < 3
+    assert max(gaps["ekfac"], gaps["cg stopped"]) < 8
+    costs(passes, *rows)
+
+
+@pytest.mark.slow
+def test_claim_over_five_seeds_holds_by_cg_and_lissa_and_ekfac_lies_further() -> None:
+    """Gap to ten retrained models in points, mean with 95% interval; damping .1 and alpha 10 were set with CG.
+
+    Do nothing 33.4 [33.2, 33.6], CG .55 [.33, .77], CG of 2 iterations .28 [.13, .43], LiSSA of 40 .21 [.03, .40]; above that of one
+    retrained model (.19) by .36 [.09, .63], .09 [-.19, .37] and .03 [-.27, .32]. EK-FAC 7.4 [-2.0, 16.8] (2.9, 2.4, 6.8, 20.6, 4.4):
+    nearer than do nothing by 26.0 [16.6, 35.3], but within 8 points it is not shown, and on each seed it is further than CG of 2
+    iterations.
+
+    Rows forward and backward: EK-FAC passes twice over the retain rows, CG once forward and twice backward an iteration: 21 to 23 times
+    as many rows; LiSSA 20 times. Stopped after 2 iterations CG needs 1.5 times EK-FAC's: for one step the paper's saving is that of not
+    solving to the end. For many queries it is another (engine/test_influence.py). Fails as above.
+    """
+    runs = [class_run(seed) for seed in SEEDS]
+    for _, passes, rows in runs:
+        costs(passes, *rows)
+    gap = {name: np.array([gaps[name] for gaps, _, _ in runs]) for name in runs[0][0]}
+    for name in SOLVERS:
+        own, nearer, above = (
+            mean_interval(one) for one in (gap[name], gap[name] - gap["nothing"], gap[name] - gap["floor"])
+        )
+        print(name, gap[name], own, nearer, above)
+        assert nearer.high < 0
+        assert own.high > 8 if name == "ekfac" else own.high < 3
+    assert (gap["ekfac"] > gap["cg stopped"]).all()

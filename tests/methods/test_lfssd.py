@@ -1,9 +1,10 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
-from digits_class import accuracy, removed
-from digits_seeds import REPORTED, digits_of
+from classifiers import mean_interval
+from digits_seeds import gaps, over_targets, untouched
 from tiny_problems import Tiny
 
 from expunge.contract.apply import unlearn
@@ -59,26 +60,22 @@ def test_labels_are_never_read(clouds: Tiny) -> None:
 
 
 def test_claim_forgets_a_class_without_labels() -> None:
-    """Forget 100 -> 0%, retain 98.8, gap .6 with a threshold chosen on another target. Fails if I_all is turned round with I_forget."""
-    problem, retrained = digits_of(0)
-    after = removed(LFSSD(), problem, seed=0)
-    assert accuracy(problem.target, problem.splits.rows["forget"]) == 100
-    assert after.forget < 5
-    assert after.retain > 96
-    assert after.gap(retrained) < 3
+    """Five targets, threshold chosen on another: forget 100 -> 0%, retain 98.7 to 100, gap to retrained .51 [.27, .75], do nothing 33.5.
 
-
-@pytest.mark.slow
-def test_claim_over_targets_against_ssd() -> None:
-    """Three targets, both at alpha 3: gaps .65, .57, .47 without labels; SSD 4.3, 28, 28, whose threshold suits one target only.
-
-    Fails if LFSSD leaves the class in any.
+    Fails if I_all is turned round with I_forget.
     """
-    gaps = {LFSSD: [], SSD: []}
-    for seed in REPORTED:
-        problem, retrained = digits_of(seed)
-        for kind, found in gaps.items():
-            found.append(removed(kind(alpha=3.0), problem, seed=0).gap(retrained))
-    print(gaps)
-    assert max(gaps[LFSSD]) < 3
-    assert sum(gaps[LFSSD]) < sum(gaps[SSD])
+    after = over_targets(LFSSD())
+    assert min(gaps(untouched())) > 30
+    assert mean_interval(gaps(after)).high <= 1.5
+    assert all(one.forget == 0 and one.retain > 96 for one in after)
+
+
+def test_claim_over_targets_against_ssd() -> None:
+    """Five targets, both at alpha 3: gaps .20 to .72 without labels; SSD .41 to 5.1 and, where it leaves the class, 28.
+
+    The paired difference -7.2 [-21.7, 7.3] does not show it nearer or further. Fails if LFSSD leaves the class in any.
+    """
+    own, other = (over_targets(kind(alpha=3.0)) for kind in (LFSSD, SSD))
+    nearer = mean_interval(np.subtract(gaps(own), gaps(other)))
+    assert all(one.forget == 0 for one in own)
+    assert nearer.low < 0 < nearer.high

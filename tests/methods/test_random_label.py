@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
+from classifiers import mean_interval
 from digits_class import removed
 from digits_random import REPORTED, digits_random
 from tiny_problems import Tiny, mean_over_positions, nll, plain
@@ -88,25 +90,33 @@ def test_labels_drawn_once_stay(people: Tiny, clouds: Tiny, monkeypatch: pytest.
     people.removes(RandomLabel, {"batch_size": 2, "redraw": False}, forget=0.5, retain=0.8)
 
 
-def _alone_hurts_the_holdout(seed: int) -> None:
-    """Wrong labels for the forget rows and no retain rows beside them; with these, unseen rows are read nearly as before."""
+def below_retrained(seed: int) -> np.ndarray:
+    """Holdout and test accuracy, in points below ten retrained models: after wrong labels alone, and with retain rows beside them."""
     problem, again = digits_random(seed, 0.0)
-    alone = removed(RandomLabel(retain_weight=0.0), problem, seed=seed)
-    beside = removed(RandomLabel(), problem, seed=seed)
+    alone, beside = (removed(one, problem, seed=seed) for one in (RandomLabel(retain_weight=0.0), RandomLabel()))
     print(seed, "retrained", again, "alone", alone, "beside retain rows", beside)
-    for name in ("holdout", "test"):
-        assert getattr(alone, name) < getattr(again, name) - 50
-        assert getattr(beside, name) > getattr(again, name) - 6
     assert alone.forget < 40
+    return np.array([[again.holdout - one.holdout, again.test - one.test] for one in (alone, beside)])
 
 
 def test_claim_random_labels_alone_hurt_the_holdout() -> None:
-    """Holdout rows come to 10% and test rows to 11% on seed 0 (retrained 96 and 97%). Fails if retain rows ride along at weight 0."""
-    _alone_hurts_the_holdout(0)
+    """Holdout rows come to 10% and test rows to 11% on seed 0 (ten retrained models 96 and 98%).
+
+    Fails if retain rows ride along at weight 0.
+    """
+    alone, beside = below_retrained(0)
+    assert alone.min() > 50
+    assert beside.max() < 6
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", REPORTED[1:])
-def test_claim_random_labels_alone_hurt_the_holdout_on_the_other_seeds(seed: int) -> None:
-    """Test rows come to 16 and 6% (retrained 96 and 96%). Fails as above."""
-    _alone_hurts_the_holdout(seed)
+def test_claim_random_labels_alone_hurt_the_holdout_over_five_draws() -> None:
+    """Holdout rows come to 5 to 10%, 89.7 points [86.1, 93.3] below ten retrained models, test rows 88.3 [84.0, 92.6] below.
+
+    With retain rows beside them .1 [-.2, .5] and .3 [-.7, 1.3] below. Fails as above.
+    """
+    found = np.array([below_retrained(seed) for seed in REPORTED])
+    alone, beside = ([mean_interval(column) for column in found[:, i].T] for i in (0, 1))
+    print(alone, beside)
+    assert min(one.low for one in alone) > 50
+    assert max(one.high for one in beside) < 6

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from classifiers import mean_interval
 from tiny_problems import KINDS, Tiny, drawings, known, losses, numbers
 
 from expunge.contract.apply import unlearn
@@ -292,16 +293,20 @@ def sisa_deletions(model: Ensemble, rows: Rows, order: list[int]) -> int:
 
 @pytest.mark.slow
 def test_claim_more_deletions_than_sisa_at_similar_accuracy() -> None:
-    """Digits, an MLP of four layers trained on 300 rows that stay (base), 3 shards of 4 slices, 3 seeds; settings set on seeds 900 and 901.
+    """Digits, an MLP of four layers trained on 300 rows that stay (base), 3 shards of 4 slices, seeds 1 to 5; settings set on 900 and
+    901.
 
-    Measured, test accuracy base, SISA, S3T: .872 .939 .942; .844 .922 .944; .838 .922 .944 (a stage of S3T takes as many epochs as all slices of
-    SISA). Deletions of single rows until it must be trained again, SISA (falling back to the weights before a slice, never training) and
-    S3T with 4 orders: 9 and 30; 12 and 30; 23 and 29; expected 22 and 37. Fails if: further orders begin with the same slice.
+    Test accuracy of base, SISA, S3T: .872 .939 .942; .844 .922 .944; .838 .922 .944; .836 .936 .933; .841 .928 .914 (a stage of S3T
+    takes as many epochs as all slices of SISA): S3T less SISA .006, 95% interval [-.014, .026], and less base .089 [.068, .110].
+    Deletions of single rows until it must be trained again, SISA (falling back to the weights before a slice, never training) and S3T
+    with 4 orders: 9 and 30; 12 and 30; 23 and 29; 10 and 99; 15 and 45: more on each, 3.2 times as many [1.3, 7.9]; as a difference, 33
+    [-8, 73], it is not shown by draws this uneven. Expected by formula, 22 and 37. What S3T serves was never trained on the rows, bit
+    by bit (above): there is no distance to retrained models. Fails if: further orders begin with the same slice.
     """
     torch.set_num_threads(1)
     method, recipe = S3T(shards=3, slices=4, copies=4), Recipe(epochs=10, lr=1e-2, batch_size=32)
     found = []
-    for seed in (1, 2, 3):
+    for seed in (1, 2, 3, 4, 5):
         rows = Digits(forget="sample=100", holdout=0.0, seed=seed).run()
         every = Rows((*rows["forget"], *rows["retain"]))
         kept, training = every[:300], every[300:]
@@ -317,8 +322,13 @@ def test_claim_more_deletions_than_sisa_at_similar_accuracy() -> None:
         found.append((accuracies, counts))
     assert expected_deletions(3, 4, 1) == pytest.approx(22.0)
     assert expected_deletions(3, 4, 4) == pytest.approx(37.24, abs=0.01)
-    for (start, ours, theirs), (fewer, more) in found:
-        assert abs(theirs - ours) <= 0.05
-        assert theirs > start + 0.02
-        assert more >= fewer
-    assert sum(counts[1] for _, counts in found) > 1.3 * sum(counts[0] for _, counts in found)
+    accuracy, count = (np.array(each) for each in zip(*found, strict=True))
+    apart, learnt = (mean_interval(accuracy[:, 2] - accuracy[:, i]) for i in (1, 0))
+    more, times = mean_interval(count[:, 1] - count[:, 0]), mean_interval(np.log(count[:, 1] / count[:, 0]))
+    print(accuracy, count, apart, learnt, more, times)
+    assert apart.low > -0.05
+    assert apart.high < 0.05
+    assert learnt.low > 0.02
+    assert (count[:, 1] > count[:, 0]).all()
+    assert times.low > 0
+    assert more.low < 0

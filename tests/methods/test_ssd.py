@@ -3,11 +3,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from digits_class import Accuracies, removed
-from digits_seeds import REPORTED, digits_of
-from told_members import membership
+from classifiers import mean_interval
+from digits_class import Accuracies
+from digits_seeds import REPORTED, digits_of, gaps, over_targets, untouched
+from told_members import mean_membership, membership
 from torch import Tensor, nn
 
 from expunge.contract.apply import unlearn
@@ -119,8 +121,8 @@ BATCHED = SSD(alpha=20.0, dampening=0.25, batch_size=64)
 
 
 def test_claim_forgets_a_class_without_a_training_step() -> None:
-    """Forget 100 -> 0%, retain within points, no optimiser step, and half of the weights or more untouched. A membership attack calls all forget rows
-    non-members, as in the retrained model (do nothing: none).
+    """One target: forget 100 -> 0%, retain within points, no optimiser step, and half of the weights or more untouched. A membership
+    attack calls all forget rows non-members, as in the retrained models (do nothing: none).
 
     Fails if the method trains, or what it selects is not what the forget rows lean on.
     """
@@ -132,26 +134,25 @@ def test_claim_forgets_a_class_without_a_training_step() -> None:
     assert after.retain > 95
     assert after.gap(retrained) < 3
     assert facts.moved_entries < 0.5 * sum(p.numel() for p in model.module.parameters())
-    before, now, again = (
-        membership(one, problem.splits).efficacy for one in (problem.target, model, *problem.retrained)
-    )
+    before, now = (membership(one, problem.splits).efficacy for one in (problem.target, model))
     assert before < 10
-    assert now > again - 5 > 90
+    assert now > mean_membership(problem.retrained, problem.splits).efficacy - 5 > 90
 
 
 def test_claim_the_threshold_has_a_cliff() -> None:
-    """alpha 2 forgets all and costs retain points, alpha 14 keeps all of both. Fails if a higher alpha selects more."""
-    problem, _ = digits_of(0)
-    low, high = (removed(SSD(alpha=alpha), problem, seed=0) for alpha in (2.0, 14.0))
-    assert low.forget < 5
-    assert low.retain < high.retain
-    assert high.forget > 90
-    assert high.retain > 99
+    """Five targets, single rows: alpha 2 leaves less than alpha 14 of the class (difference -87 points [-124, -49]: 0 on four targets and
+    67, against 100) and of the retain rows (-5.6 [-10.5, -.7]). Fails if a higher alpha selects more."""
+    low, high = (over_targets(SSD(alpha=alpha)) for alpha in (2.0, 14.0))
+    for name in ("forget", "retain"):
+        lower = mean_interval([getattr(one, name) - getattr(other, name) for one, other in zip(low, high, strict=True)])
+        assert lower.high < 0
+    assert min(one.forget for one in high) > 90
+    assert min(one.retain for one in high) > 99
 
 
 def test_rows_whose_gradients_it_takes() -> None:
-    """Forget rows and all rows: 1485 against the 12950 of retraining over 10 epochs, 11%; a recipe of over 115 epochs makes that less than 1%.
-    Later forget rows alone, 0.7%: what all rows give is kept, as the paper stores it. Fails if a row is passed twice."""
+    """Forget rows and all rows: 1485 against the 12950 of retraining over 10 epochs, 11%; a recipe of over 115 epochs makes that less
+    than 1%. Later forget rows alone, 0.7%: what all rows give is kept, as the paper stores it. Fails if a row is passed twice."""
     problem, _ = digits_of(0)
     seen: list[int] = []
 
@@ -172,32 +173,43 @@ def test_rows_whose_gradients_it_takes() -> None:
     assert sum(seen) == forget < 0.01 * problem.recipe.epochs * retain
 
 
-@pytest.mark.slow
 def test_claim_over_targets_against_ascent() -> None:
-    """Three targets. Single rows at alpha 3 leave the class in two; batches of 64 at the alpha that four others chose leave it in one.
+    """Nearer to retraining than doing nothing; not shown to be nearer than ascent that is stopped after one epoch. Five targets, gap to
+    retrained 33.5 untouched.
 
-    At alpha 8 batches forget it in each, at 91, 95 and 99.7% retain accuracy. Ascent that is stopped after one epoch forgets as much and
-    keeps 99.0, 99.7, 99.2%: the paper's claim over it does not hold here. Two epochs more wreck the model (64, 81, 71%), where SSD has no
-    epoch to go too far by.
+    Single rows at alpha 3 leave the class in one target: gap 7.7 [-6.7, 22.1], to doing nothing -26 [-40, -11]. Batches of 64 at the
+    alpha that four others chose leave it in another: 6.8 [-11.2, 24.8], -27 [-45, -9]. At alpha 8, first reported on 0, 10 and 20, it
+    goes in all: 2.4 [-.8, 5.6], retain accuracy 90.7 to 99.9. Ascent of one epoch: 1.4 [.9, 2.0], forget 0 to 5. To it: 6.3 [-8.3, 20.9],
+    5.4 [-12.7, 23.5] and .9 [-2.6, 4.5]; retain accuracy at alpha 8 -2.9 [-8.5, 2.6]: the paper's claim over ascent does not hold here.
+    Three epochs of ascent wreck the model: to them -17 [-22, -12].
 
-    Membership efficacy (retrained 100 on each, do nothing 0): batches at alpha 8 have 0, 100, 100, single rows 0, 79, 41, ascent of one epoch 100 on each. On seed 0
-    the retain rows that were lost (9%) are as unsure as the forget rows, so that the attack calls these members: it is near retraining where accuracy is, and only there.
+    Membership efficacy at alpha 8 is 0, 100, 0, 100, 100 (retrained 100 on each, do nothing 0 or 1): on the two targets that lost 8% or
+    more of the retain rows these are as unsure as the forget rows, so that the attack calls the forget rows members. Fails if what is
+    dampened is not what the forget rows lean on.
     """
-    single, chosen, batched, once, thrice, members = [], [], [], [], [], []
+    methods: dict[str, Any] = {"single": SSD(), "chosen": BATCHED, "lower": replace(BATCHED, alpha=8.0)}
+    methods |= {f"ascent {epochs}": Ascent(descent=Descent(lr=2e-3, epochs=epochs)) for epochs in (1, 3)}
+    after = {name: over_targets(method) for name, method in methods.items()}
+    gap = {name: np.array(gaps(several)) for name, several in after.items()}
+    for name in ("single", "chosen", "lower"):
+        nearer = mean_interval(gap[name] - gaps(untouched()))
+        assert nearer.high < 0
+        beside = mean_interval(gap[name] - gap["ascent 1"])
+        assert beside.low < 0 < beside.high
+    wrecked = mean_interval(gap["lower"] - gap["ascent 3"])
+    assert wrecked.high < 0
+    kept = mean_interval(
+        [one.retain - other.retain for one, other in zip(after["lower"], after["ascent 1"], strict=True)]
+    )
+    assert kept.low < 0 < kept.high
+    assert all(one.forget == 0 for one in after["lower"])
+    assert max(one.forget for one in after["ascent 1"]) < 10
+    # one of five each where this was measured: dampening changes sides with the processor
+    assert max(sum(one.forget > 50 for one in after[name]) for name in ("single", "chosen")) <= 2
+    members = []
     for seed in REPORTED:
         problem, _ = digits_of(seed)
-        single.append(removed(SSD(), problem, seed=0))
-        chosen.append(removed(BATCHED, problem, seed=0))
-        lower, _ = unlearn(replace(BATCHED, alpha=8.0), problem.target, problem.splits, job=Job(seed=0))
-        batched.append(Accuracies.of(lower, problem))
-        members.append(membership(lower, problem.splits).efficacy)
-        once.append(removed(Ascent(descent=Descent(lr=2e-3, epochs=1)), problem, seed=0))
-        thrice.append(removed(Ascent(descent=Descent(lr=2e-3, epochs=3)), problem, seed=0))
-    print("single", single, "chosen", chosen, "batched", batched, "once", once, "thrice", thrice)
-    assert all(one.forget < 5 for one in (*batched, *once))
-    assert max(one.forget for one in single) > 50
-    assert sum(one.forget < 5 for one in chosen) == 2
-    assert [member > 90 for member in members] == [False, True, True]
-    assert all(one.retain > 85 for one in batched)
-    assert Accuracies.mean(once).retain > Accuracies.mean(batched).retain
-    assert Accuracies.mean(thrice).retain < Accuracies.mean(batched).retain
+        members.append(
+            membership(unlearn(methods["lower"], problem.target, problem.splits)[0], problem.splits).efficacy
+        )
+    assert [member > 90 for member in members] == [one.retain > 95 for one in after["lower"]]

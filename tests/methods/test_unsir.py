@@ -3,9 +3,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from digits_class import Accuracies, digits_class, removed, retrained
+from classifiers import mean_interval
+from digits_seeds import gaps, over_targets, untouched
 from tiny_problems import Tiny, mean_over_rows, nll, plain
 from torch import Tensor
 
@@ -75,33 +77,32 @@ def test_impairing_is_noise_and_retain_rows_and_repairing_retain_rows_alone(
 
 
 def test_claim_two_passes_forget_a_class_of_digits_unseen() -> None:
-    """Measured, 5 seeds: forget 0, retain 99.8, test 98.4 (retrained 0, 100, 98.2): gap .09 to .42, do nothing 33.5, noise floor .12.
+    """Five targets: forget 0, retain 99.8, test 98.6 (retrained 0, 100, 98.4); gap .21 [.09, .33], do nothing 33.5.
 
-    Fails if: the noise bears another class, or nothing repairs.
+    Fails if: nothing repairs, or no noise is shown (retain rows alone leave up to 15). That it bears the class is tested above.
     """
-    problem = digits_class()
-    truth, nothing = retrained(problem), Accuracies.of(problem.target, problem)
-    assert nothing.gap(truth) > 30
-    for seed in range(3):
-        after = removed(UNSIR(), problem, seed=seed)
-        assert after.forget <= 3
-        assert after.retain >= 99
-        assert after.gap(truth) <= 1.5
+    after = over_targets(UNSIR())
+    assert min(gaps(untouched())) > 30
+    assert mean_interval(gaps(after)).high <= 1.5
+    for one in after:
+        assert one.forget <= 3
+        assert one.retain >= 99
 
 
 def test_claim_it_is_the_learnt_noise_that_forgets() -> None:
-    """At half the default rates, 5 seeds: forget 5.7 with learnt noise, 53.3 with noise as drawn, 61.5 with retain rows alone.
+    """At half the default rates, five targets: forget 6.7 [-4.8, 18.2] with learnt noise, 51 with noise as drawn, 60 with retain rows
+    alone; differences -44 [-54, -35] and -53 [-61, -45].
 
-    At the default rates retain rows alone reach 6.1: fine-tuning at training's own rate fools this problem, and two passes of it
-    must be beaten where they do not. Fails if: the noise is not learnt, or not shown.
+    At the default rates retain rows alone leave 0 to 15, 4.6 on average: fine-tuning at training's own rate fools this problem, and two
+    passes of it must be beaten where they do not. Fails if: the noise is not learnt, or not shown.
     """
-    problem = digits_class()
     slow: dict[str, Any] = {"repair_lr": 1e-3, "descent": Descent(lr=2e-3, epochs=1, batch_size=32)}
-    forget = {}
-    for name, more in {"learnt": {}, "drawn": {"noise_steps": 0}, "none": {"noise_weight": 0.0}}.items():
-        forget[name] = Accuracies.mean([removed(UNSIR(**slow, **more), problem, seed=seed) for seed in range(3)]).forget
-    assert forget["learnt"] <= 20
-    assert min(forget["drawn"], forget["none"]) >= forget["learnt"] + 20
+    learnt = [one.forget for one in over_targets(UNSIR(**slow))]
+    fooled = [one.forget for one in over_targets(UNSIR(noise_weight=0.0))]
+    assert max(mean_interval(left).high for left in (learnt, fooled)) <= 20
+    for more in ({"noise_steps": 0}, {"noise_weight": 0.0}):
+        without = [one.forget for one in over_targets(UNSIR(**slow, **more))]
+        assert mean_interval(np.subtract(learnt, without)).high <= -20
 
 
 def test_a_bound_on_steps_leaves_some_for_the_repair(clouds: Tiny) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
-from classifiers import a_class, by_hand, noise
+from statistics import fmean
 
-from expunge.metrics.average_gap import AverageGap
+import digits_gap as by_heart
+import pytest
+from classifiers import SEEDS, Measured, a_class, by_hand, mean_interval, noise
+
+from expunge.metrics.average_gap import AverageGap, _average, _columns, _parts
+from expunge.statistics.bounds import Bounds
 
 TEST, RETAIN = [0.6] * 18 + [0.4] * 2, [0.99] * 20
 OF = ("unlearning_accuracy", "membership_efficacy", "retain_accuracy", "test_accuracy")
@@ -36,18 +40,60 @@ def test_four_gaps_by_hand() -> None:
     assert found["all"].low <= 35 / 4 <= found["all"].high
 
 
-def test_claim_doing_nothing_is_far_and_retraining_once_more_near() -> None:
-    """Fails if doing nothing is near retraining, or retraining once more far from it.
+def gaps_of(measured: Measured) -> dict[str, float]:
+    """The gap of the target, of an untrained model and of retraining once more: mean and furthest of ten, each beside the other nine.
 
-    Measured, class: target 49.8, retrained .06 to .21, untrained 54.7. Label noise: target 14.2, retrained 1.0 to 2.2, untrained 59.6.
+    Also where the metric refuses to give it.
     """
-    for measured, nothing, floor in ((a_class(), 45.0, 2.0), (noise(), 10.0, 4.0)):
-        found = {name: AverageGap().run(one) for name, one in measured.evidence.items()}
-        assert (found["target"]["all"].value or 0) > nothing
-        assert (found["untrained"]["all"].value or 0) > 30
-        assert max(found[f"retrained-{i}"]["all"].value or 99 for i in range(3)) < floor
-    whole = AverageGap().run(a_class().evidence["target"])
+    parts = _parts()
+    found = {name: _average(_columns(one, one.retrained, parts)) for name, one in measured.evidence.items()}
+    again = [found[f"retrained-{i}"] for i in range(10)]
+    scored = AverageGap().run(measured.evidence["target"])["all"].value
+    assert scored == (None if found["target"] <= max(again) else pytest.approx(found["target"]))
+    return {**found, "again": fmean(again), "furthest": max(again)}
+
+
+def over(draws: list[dict[str, float]], name: str, less: str = "") -> Bounds:
+    """Interval over draws of a gap, or of how far it lies above another."""
+    found = mean_interval([one[name] - (one[less] if less else 0) for one in draws])
+    print(name, less, found)
+    return found
+
+
+def test_claim_doing_nothing_is_far_and_retraining_once_more_near() -> None:
+    """A class, five draws of rows and models. Fails if doing nothing is near retraining, or retraining once more far from it.
+
+    Measured, with 95% intervals over draws: target 49.6 to 50.1, above retraining once more by 49.7 [49.5, 50.0]; retraining once more
+    .10 [.07, .13], the furthest of fifty .22; an untrained model 54 [40, 69].
+    """
+    draws = [gaps_of(a_class(seed)) for seed in SEEDS]
+    assert over(draws, "target", "again").low > 45
+    assert over(draws, "again").high < 2
+    assert over(draws, "untrained").low > 30
+    whole = AverageGap().run(a_class(SEEDS[0]).evidence["target"])
     assert whole["all/unlearning_accuracy"].value == pytest.approx(-100, abs=2)
+
+
+@pytest.mark.slow
+def test_claim_on_label_noise_holds_where_the_target_learnt_it_by_heart_alone() -> None:
+    """A tenth of rows, a fifth of whose labels are wrong, five draws of rows and models of each of two trainings.
+
+    100 epochs of an MLP of width 256: target 17.1 to 21.7, above retraining once more (.9 to 1.3, the furthest 2.3) by 17.7 [15.6, 19.8].
+    30 epochs of one of width 96: target 2.9 to 6.0, above retraining once more (1.4 to 2.6) by 2.9 [1.5, 4.4], but not above the furthest
+    of ten (3.1 to 6.2; by .4 [-1.8, 2.5]): on three of the five draws the metric refuses. The 14 points that its claim was written for
+    are those of one draw, seed 0 (16.5 beside ten retrained models, of which the furthest lies at 4.6). Fails if doing nothing is near
+    retraining where it knows what retraining does not, or the metric answers where it cannot tell the two apart.
+    """
+    known = [gaps_of(by_heart.digits_gap("random", seed)) for seed in by_heart.SEEDS]
+    assert over(known, "target", "again").low > 10
+    assert over(known, "target", "furthest").low > 10
+    assert over(known, "again").high < 2
+    assert gaps_of(noise())["target"] > 14
+    hardly = [gaps_of(noise(seed)) for seed in SEEDS]
+    assert 0 < over(hardly, "target", "again").low < over(hardly, "target").high < 10
+    beyond = over(hardly, "target", "furthest")
+    assert beyond.low < 0 < beyond.high
+    assert [one["target"] > one["furthest"] for one in hardly] == [True, False, False, True, False]
 
 
 def test_missing_rows_give_a_reason() -> None:

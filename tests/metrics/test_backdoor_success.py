@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from statistics import fmean
+
 import numpy as np
 import pytest
 from anchored import BACKDOOR_SEEDS, RETRAINED, backdoor_of
+from classifiers import mean_interval
 
 from expunge.contract.evidence import Evidence
 from expunge.facts.rows import Row, Rows
@@ -46,15 +49,42 @@ def test_without_predictions_there_is_no_number() -> None:
     assert found.unscored is not None
 
 
-def test_claim_near_1_for_a_backdoored_model_and_near_0_without_manipulated_rows() -> None:
-    """Digits with a patch on 60 of 1,257 rows, three seeds, on triggered test rows of other classes. Fails if clean rows or the true label are read.
+def succeeds(seed: int) -> dict[str, float]:
+    """Success on triggered test rows by model, that of the retrained ones in the mean; and see the bounds of each draw."""
+    found = backdoor_of(seed)
+    scores = {name: BackdoorSuccess().run(one) for name, one in found.items()}
+    assert all("test" not in one for one in scores.values())
+    for split in ("test_triggered", "forget"):
+        success = {name: one[split].value or 0.0 for name, one in scores.items()}
+        assert min(success["target"], success["tenth"]) > 0.9
+        assert max(success[name] for name in RETRAINED) < 0.05
+    success = {name: one["test_triggered"].value or 0.0 for name, one in scores.items()}
+    return {**success, "again": fmean(success[name] for name in RETRAINED)}
 
-    Measured: target .967 to .994, models trained without any manipulated row 0 to .002, one retrained without a tenth of them .981 to .996. An untrained model has 0 to .008
-    here and .55 on a seed of the search (101): it answers one class or two, and is no anchor.
+
+def test_claim_near_1_for_a_backdoored_model_and_near_0_without_manipulated_rows() -> None:
+    """Digits with a patch on 60 of 1,257 rows, one draw, on triggered test rows of other classes.
+
+    Fails if clean rows or the true label are read. Measured: target .994, ten models trained without any manipulated row 0 to .002, one
+    retrained without a tenth of them .996.
     """
-    for found in map(backdoor_of, BACKDOOR_SEEDS):
-        for split in ("test_triggered", "forget"):
-            success = {name: BackdoorSuccess().run(one)[split].value for name, one in found.items()}
-            assert min(success["target"] or 0, success["tenth"] or 0) > 0.9
-            assert max(success[name] or 0 for name in RETRAINED) < 0.05
-        assert "test" not in BackdoorSuccess().run(found["target"])
+    success = succeeds(BACKDOOR_SEEDS[0])
+    assert success["target"] - success["again"] > 0.9
+
+
+@pytest.mark.slow
+def test_claim_over_five_draws() -> None:
+    """Rows and models of five draws. Fails as above.
+
+    Measured, with 95% intervals over draws: target .963 to .994, above the ten retrained models by .984 [.969, .999]; one retrained
+    without a tenth of the manipulated rows above them by .984 [.966, 1.00]; retrained .0003 [-.0002, .0008], none above .0021. An
+    untrained model has 0 to .34 here and .55 on a seed of the search (101): it answers one class or two, and is no anchor.
+    """
+    draws = [succeeds(seed) for seed in BACKDOOR_SEEDS]
+    for name in ("target", "tenth"):
+        above = mean_interval([success[name] - success["again"] for success in draws])
+        print(name, above)
+        assert above.low > 0.9
+    again = mean_interval([success["again"] for success in draws])
+    print(again)
+    assert again.high < 0.05

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from statistics import fmean
 from typing import Any
 
 import numpy as np
 import pytest
 from anchored import NUMBER_SEEDS, RETRAINED, numbers_of
+from classifiers import mean_interval
 
 from expunge.facts.rows import Row
 from expunge.metrics.closeness import Closeness
@@ -33,16 +35,26 @@ def test_closeness_is_cut_off_at_one_standard_deviation(evidence: Callable[..., 
 
 
 def test_claim_near_1_on_memorised_rows_and_that_of_test_rows_for_retrained_models() -> None:
-    """A regression learnt by heart, three seeds. Fails if a retrained model's forget rows are not read as unseen ones, or nearness is turned over.
+    """A regression learnt by heart, five draws of rows and models.
 
-    Measured, forget rows: target .96 to .98; retrained .44 to .57 where their test rows have .41 to .47 (.11 apart at most, mean .07); retain rows .92 to .95.
-    Untrained .37 to .41 on retain rows, .30 to .36 on test rows, about what always predicting the mean gives (.37).
+    Fails if a retrained model's forget rows are not read as unseen ones, or nearness is turned over.
+    Measured, forget rows: target .971 [.966, .975] (95% interval over draws); retrained .37 to .51, mean of ten, where their test rows
+    have .41 to .55: less by .007 [-.089, .104], up to .09 apart on one draw. Retain rows: retrained .935 [.926, .944], untrained .39
+    [.38, .41], about what always predicting the mean gives (.37). Test rows: untrained below retrained by .08 [.02, .14].
     """
+    draws = []
     for found in map(numbers_of, NUMBER_SEEDS):
         near = {name: {s: one.value or 0 for s, one in Closeness().run(e).items()} for name, e in found.items()}
-        assert near["target"]["forget"] > 0.9
-        for name in RETRAINED:
-            assert near[name]["forget"] == pytest.approx(near[name]["test"], abs=0.15)
-            assert near[name]["retain"] > 0.85
-        assert near["untrained"]["retain"] < 0.5
-        assert near["untrained"]["test"] < near["retrained-0"]["test"]
+        again = {split: fmean(near[name][split] for name in RETRAINED) for split in ("forget", "retain", "test")}
+        draws.append((near["target"], again, near["untrained"]))
+    known = mean_interval([target["forget"] for target, _, _ in draws])
+    unseen = mean_interval([again["forget"] - again["test"] for _, again, _ in draws])
+    kept = mean_interval([again["retain"] for _, again, _ in draws])
+    bare = mean_interval([untrained["retain"] for _, _, untrained in draws])
+    below = mean_interval([untrained["test"] - again["test"] for _, again, untrained in draws])
+    print(known, unseen, kept, bare, below)
+    assert known.low > 0.9
+    assert -0.15 < unseen.low < 0 < unseen.high < 0.15
+    assert kept.low > 0.85
+    assert bare.high < 0.5
+    assert below.high < 0

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-import pytest
-from classifiers import a_class, by_hand, clean, noise
+from collections.abc import Callable
+from statistics import fmean
 
+import pytest
+from classifiers import SEEDS, Measured, a_class, by_hand, clean, mean_interval, noise
+
+from expunge.engine.told_apart import called_non_member
 from expunge.metrics.mia_efficacy import MiaEfficacy
+from expunge.statistics.bounds import Bounds
 
 
 def model(name: str, members: int, **given: object):  # type: ignore[no-untyped-def]
@@ -22,20 +27,53 @@ def test_share_called_non_members() -> None:
     assert found.ideal == "as_control"
 
 
-def test_claim_its_ideal_is_the_retrained_models_value_not_the_highest() -> None:
-    """Fails if high is read as good, or the anchors lie elsewhere.
+def reads(measured: Measured) -> tuple[float | None, list[float]]:
+    """Efficacy of the target, nothing where the metric refuses, and of each of the ten retrained models."""
+    retrained = [float(called_non_member(measured.evidence[f"retrained-{i}"]).mean()) for i in range(10)]
+    return MiaEfficacy().run(measured.evidence["target"])["forget"].value, retrained
 
-    Measured: class, target .01, retrained 1; random rows, clean labels, target .01, retrained .06 to .07; with label noise retrained
-    .44 to .50 while doing nothing reads .88 (unmeant by those who print it: test labels are clean, the model surest there).
+
+def over(problem: Callable[[int], Measured]) -> tuple[Bounds, Bounds, list[float]]:
+    """Intervals over five draws of the target's and of how far the retrained models' mean lies above it; and all of theirs."""
+    draws = [reads(problem(seed)) for seed in SEEDS]
+    targets = [target for target, _ in draws if target is not None]
+    above = mean_interval([fmean(again) - target for target, (_, again) in zip(targets, draws, strict=True)])
+    every = [value for _, again in draws for value in again]
+    print(mean_interval(targets), above, min(every), max(every))
+    return mean_interval(targets), above, every
+
+
+def test_claim_its_ideal_is_the_retrained_models_value_not_the_highest() -> None:
+    """A class, five draws of rows and models. Fails if high is read as good, or the anchors lie elsewhere.
+
+    Measured, with 95% intervals over draws: target .010 [.001, .019], all fifty retrained models 1, which lies .990 [.981, .999] above.
     """
-    found = {name: MiaEfficacy().run(one)["forget"].value for name, one in a_class().evidence.items()}
-    assert found["target"] < 0.1
-    assert min(found[f"retrained-{i}"] for i in range(3)) > 0.95
-    easy = [MiaEfficacy().run(clean().evidence[f"retrained-{i}"])["forget"].value for i in range(3)]
-    assert all(value is None or value < 0.25 for value in easy)
-    noisy = {name: MiaEfficacy().run(one)["forget"].value for name, one in noise().evidence.items()}
-    if noisy["target"] is not None:
-        assert abs(noisy["target"] - noisy["retrained-0"]) > 0.05
+    target, above, every = over(a_class)
+    assert target.high < 0.1
+    assert above.low > 0.95
+    assert min(every) > 0.95
+
+
+@pytest.mark.slow
+def test_claim_on_random_rows_it_is_low_for_retrained_models_too_and_with_wrong_labels_hardly_to_be_read() -> None:
+    """A random tenth, the same five draws. Fails as above, or if a number stands where doing nothing lies among the retrained models.
+
+    Clean labels: target .008 [-.003, .020], retrained .035 to .104, their means above it by .053 [.037, .068]. With a fifth of labels
+    wrong the metric refuses on four draws; on the other doing nothing reads .28, below the retrained models' .35 to .49, while on seed 0
+    it reads .88, above their .27 to .51 (unmeant by those who print it: test labels are clean, the model surest there).
+    """
+    target, above, every = over(clean)
+    assert target.high < 0.1
+    assert above.low > 0
+    assert max(every) < 0.25
+    (low, below), *others = (reads(noise(seed)) for seed in SEEDS)
+    assert [one for one, _ in others] == [None] * 4
+    high, beneath = reads(noise())
+    print(low, below, high, beneath)
+    assert low is not None
+    assert high is not None
+    assert low < min(below)
+    assert max(beneath) < high
 
 
 def test_refused_where_the_retrained_models_scatter_more() -> None:

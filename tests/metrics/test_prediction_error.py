@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from statistics import fmean
 from typing import Any
 
 import numpy as np
 import pytest
 from anchored import NUMBER_SEEDS, RETRAINED, numbers_of
+from classifiers import mean_interval
 
 from expunge.facts.rows import Row
 from expunge.metrics.prediction_error import PredictionError
@@ -39,17 +41,25 @@ def test_mean_error_on_the_scale_of_the_rows(evidence: Callable[..., Any]) -> No
 
 
 def test_claim_memorised_rows_are_far_nearer_for_the_target_than_for_retrained_models() -> None:
-    """A regression learnt by heart, three seeds. Fails if rows of one split answer for another, or errors cancel.
+    """A regression learnt by heart, five draws of rows and models. Fails if rows of one split answer for another, or errors cancel.
 
-    Measured, forget rows: target .10 to .20, retrained 2.3 to 3.5, which is .72 to 1.01 of their error on test rows (3.2 to 3.6). Retain rows: target .10 to .14, retrained .25 to
-    .39, untrained 3.9. Test rows: untrained 4.3 to 4.7; on forget rows an untrained model lies above the retrained ones too (3.1 to 4.1), by less.
+    Measured, forget rows: target .13 to .20, retrained (mean of ten) 2.8 to 3.7, of which the target has .047 [.037, .058] (95% interval
+    over draws); retrained on forget rows 1.05 [.83, 1.26] times what they have on test rows. Retain rows: target .14 to .19, retrained
+    .29 to .39, untrained 12.0 [10.2, 13.7] times that. Test rows: untrained above retrained by .87 [.37, 1.38]. On forget rows an
+    untrained model is no anchor: 3.1 to 5.4.
     """
+    draws = []
     for found in map(numbers_of, NUMBER_SEEDS):
         error = {name: {s: one.value or 0 for s, one in PredictionError().run(e).items()} for name, e in found.items()}
-        for name in RETRAINED:
-            assert error["target"]["forget"] < 0.2 * error[name]["forget"]
-            assert 0.7 < error[name]["forget"] / error[name]["test"] < 1.4
-            assert error["untrained"]["retain"] > 5 * error[name]["retain"]
-            assert error["untrained"]["test"] > error[name]["test"]
-        wanted = (error["retrained-0"]["forget"] + error["retrained-1"]["forget"]) / 2
-        assert error["target"]["forget/retrained"] == pytest.approx(wanted)
+        again = {split: fmean(error[name][split] for name in RETRAINED) for split in ("forget", "retain", "test")}
+        assert error["target"]["forget/retrained"] == pytest.approx(again["forget"])
+        draws.append((error["target"], again, error["untrained"]))
+    of_retrained = mean_interval([target["forget"] / again["forget"] for target, again, _ in draws])
+    of_test = mean_interval([again["forget"] / again["test"] for _, again, _ in draws])
+    more = mean_interval([untrained["retain"] / again["retain"] for _, again, untrained in draws])
+    unseen = mean_interval([untrained["test"] - again["test"] for _, again, untrained in draws])
+    print(of_retrained, of_test, more, unseen)
+    assert of_retrained.high < 0.2
+    assert 0.7 < of_test.low < of_test.high < 1.4
+    assert more.low > 5
+    assert unseen.low > 0

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from anchored import NUMBER_SEEDS, RETRAINED, numbers_of
+from classifiers import mean_interval
 
 from expunge.facts.rows import Row
 from expunge.metrics.wasserstein import Wasserstein
@@ -34,19 +35,24 @@ def test_distance_between_sets_of_predictions(evidence: Callable[..., Any]) -> N
     assert alone.unscored == "there is no retrained model to compare with"
 
 
-def test_claim_the_target_lies_above_the_floor_in_the_mean_and_not_on_each_seed() -> None:
-    """A regression learnt by heart, 40 forget rows, three seeds. Fails if the floor is the target's own distance, or the claim holds on each seed.
+def test_claim_the_target_lies_above_the_floor_but_not_by_half_of_it() -> None:
+    """A regression learnt by heart, 40 forget rows, five draws of rows and models. Fails if the floor is the target's own distance.
 
-    Measured, target against the floor: .90 and .56, .70 and .68, 1.50 and .48; untrained 2.4 to 3.0. The bound was 1.5 times the floor, which held on six other seeds with three retrained models
-    (2.0 to 3.4 times) and fails on seed 2: as a set what was learnt by heart can lie as near as another retrained model's predictions do.
+    Measured, target against the floor of ten retrained models: 1.38 and .59, 2.05 and .54, 1.35 and .66, .75 and .61, 1.15 and .60; above
+    it by .74 [.11, 1.36] (95% interval over draws). That is 2.3 [1.1, 3.5] times the floor, so that the bound of 1.5 times set on six
+    other seeds does not hold: as a set what was learnt by heart can lie nearly as near as another retrained model's predictions do.
+    Untrained 3.0 to 3.6, above the target by 1.9 [1.4, 2.4].
     """
     every = [{name: Wasserstein().run(one) for name, one in numbers_of(seed).items()} for seed in NUMBER_SEEDS]
 
     def of(name: str, key: str = "forget") -> np.ndarray:
         return np.array([found[name][key].value for found in every], np.float64)
 
-    floor = of("target", "forget/floor")
-    assert of("target").mean() > 1.4 * floor.mean()
-    assert (of("target") > 1.5 * floor).tolist() == [True, False, True]
-    assert all(of(name) == pytest.approx(floor) for name in RETRAINED)
-    assert (of("untrained") > 1.3 * of("target")).all()
+    target, floor, untrained = of("target"), of("target", "forget/floor"), of("untrained")
+    again = np.mean([of(name) for name in RETRAINED], axis=0)
+    above, times, further = map(mean_interval, (target - floor, target / floor, untrained - target))
+    print(target, floor, above, times, further)
+    assert again == pytest.approx(floor)
+    assert above.low > 0
+    assert 1 < times.low < 1.5
+    assert further.low > 0

@@ -37,7 +37,7 @@ def test_anchors_on_digits_and_1_is_not_the_aim() -> None:
     Measured: target .267, retrained .403 to .417, untrained 1.
     """
     found = {name: Zrf().run(one)["forget"].value for name, one in a_class().evidence.items()}
-    retrained = [found[f"retrained-{i}"] for i in range(3)]
+    retrained = [found[f"retrained-{i}"] for i in range(10)]
     assert found["untrained"] == pytest.approx(1.0)
     assert found["target"] + 0.05 < min(retrained)
     assert max(retrained) < 0.7

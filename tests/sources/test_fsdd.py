@@ -123,9 +123,17 @@ def test_claim_the_digits_are_not_the_speakers(shared_data: Path) -> None:
     assert len(spoken) == 40
     assert set(spoken.values()) == {45}
     problems = [voices(path, speaker, speaker) for speaker in range(4)]
-    read = [np.mean([share_right(of.evidence[f"retrained-{i}"], "forget") for i in range(2)]) for of in problems]
+    read = [
+        np.mean([share_right(one, "forget") for one in of.evidence.values() if one.role == "retrained"])
+        for of in problems
+    ]
     above = mean_interval(read)
-    print(read, above)
+    print(
+        read,
+        above,
+        [share_right(of.evidence["target"], "forget") for of in problems],
+        [len([o for o in of.evidence.values() if o.role == "retrained"]) for of in problems],
+    )
     assert above.low > 10
     for of, share in zip(problems, read, strict=True):
         assert share_right(of.evidence["target"], "forget") > share + 5

@@ -20,6 +20,7 @@ from expunge.engine.fit import fit
 from expunge.facts.errors import InputError
 from expunge.facts.recipe import Recipe
 from expunge.facts.rows import Row, Rows
+from expunge.methods.finetune import Finetune
 from expunge.methods.random_label import RandomLabel
 from expunge.modalities.array_tasks import Classification
 from expunge.modalities.tabular import Features, tabular_model
@@ -182,7 +183,9 @@ def test_requests_over_alphabets_are_what_the_source_gives_with_earlier() -> Non
     """Fails if: the command's stream and `forget` with `earlier` of the source part ways."""
     if not OMNIGLOT.is_dir():
         pytest.skip("Omniglot is not here")
-    third = bench().omniglot(OMNIGLOT, 3).requests[2]
+    own = bench().omniglot(OMNIGLOT, 3)
+    assert [one.name for one in own.unasked] == ["alphabet-0", "alphabet-4"]
+    third = own.requests[2]
     found = Omniglot(data=str(OMNIGLOT), forget="alphabet=3", earlier="1,2").run()
     assert set(third.forget.ids) == set(found["forget"].ids)
     assert set(third.retain.ids) == set(found["retain"].ids)
@@ -190,15 +193,21 @@ def test_requests_over_alphabets_are_what_the_source_gives_with_earlier() -> Non
     assert {one for rows in third.earlier for one in rows.ids} == set(found["forget/earlier"].ids)
 
 
+def two_requests(module: Any, recipe: Recipe) -> Any:
+    """Classes 2 and 0 are reported, settings are searched on class 1."""
+    unasked = tuple(requests_of(TRAIN, TEST, ["1"], label_of))
+    return module.Stream("Two requests.", Rows(tuple(TRAIN)), tuple(stream()), unasked, blank, recipe)
+
+
 @pytest.fixture
-def known() -> tuple[Any, Any, dict[str, list[list[Left]]]]:
+def known() -> tuple[Any, Any, dict[str, list[dict[int, Left]]]]:
     """The command with what two models know after two requests, by hand."""
     module = bench()
     first = Left(forget=0.0, earlier=(), retain=1.0, test=0.8, seconds=2.0, notes={})
     second = replace(first, forget=0.1, earlier=(0.2, 0.6), test=0.5, seconds=4.0)
     other = replace(second, forget=0.3, earlier=(0.0, 0.0))
-    own = module.Stream("Two requests.", Rows(tuple(TRAIN)), tuple(stream()), blank, Recipe())
-    return module, own, {"target": [[first, second]], "ascent": [[first, second], [first, other]]}
+    own = two_requests(module, Recipe())
+    return module, own, {"target": [{0: first, 1: second}], "ascent": [{0: first, 1: second}, {0: first, 1: other}]}
 
 
 def test_the_table_has_means_ranges_and_the_worst_that_came_back(known: Any) -> None:
@@ -218,7 +227,8 @@ def test_a_table_of_missing_classes_has_them_apart_and_every_second_request_the_
     """Fails if: what is left so far leaves out this request, its worst is the least, given and missing are turned, or the last is left out."""
     module, own, found = known
     apart = {
-        name: [[replace(left, missing=0.25) for left in lefts] for lefts in seeds] for name, seeds in found.items()
+        name: [{i: replace(left, missing=0.25) for i, left in lefts.items()} for lefts in seeds]
+        for name, seeds in found.items()
     }
     head, *rows = module.table(own, apart)
     after = dict(zip(head, rows[-1], strict=True))
@@ -227,7 +237,7 @@ def test_a_table_of_missing_classes_has_them_apart_and_every_second_request_the_
     assert "retain, missing" not in module.table(own, found)[0]
     third = replace(own.requests[1], name="1")
     three = replace(own, requests=(*own.requests, third))
-    longer = {name: [[*lefts, lefts[-1]] for lefts in seeds] for name, seeds in found.items()}
+    longer = {name: [{**lefts, 2: lefts[1]} for lefts in seeds] for name, seeds in found.items()}
     assert [row[0] for row in module.table(three, longer, 2)[1:]] == ["0", "0", "1", "1"]
 
 
@@ -259,7 +269,7 @@ def test_a_method_goes_its_way_with_settings_and_without_missing_classes(
 ) -> None:
     """Fails if: the command drops a method's settings, or gives it the rows of missing classes."""
     module = bench()
-    own = module.Stream("Two requests.", Rows(tuple(TRAIN)), tuple(stream()), blank, Recipe(epochs=1))
+    own = two_requests(module, Recipe(epochs=1))
     seen: list[tuple[float, set[int]]] = []
     real = RandomLabel.run
 
@@ -268,25 +278,116 @@ def test_a_method_goes_its_way_with_settings_and_without_missing_classes(
         return real(self, model, splits, job)
 
     monkeypatch.setattr(RandomLabel, "run", spy)
-    found = module.run(own, ["random_label lr=0.25"], argparse.Namespace(seeds=1, few=0, missing=1, out=tmp_path))
+    given = argparse.Namespace(seeds=1, few=0, missing=1, every=1, out=tmp_path)
+    found = module.run(own, {"random_label lr=0.25": {"lr": 0.25}}, given)
     (gone,) = {one["label"] for one in lacking(stream(), 1, 0)[0].missing}
     assert seen == [(0.25, {0, 1, 3} - {gone}), (0.25, {1, 3} - {gone})]
-    assert all(left.missing is not None for seeds in found.values() for lefts in seeds for left in lefts)
+    assert all(left.missing is not None for seeds in found.values() for lefts in seeds for left in lefts.values())
 
 
 def test_a_run_that_was_stopped_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Fails if: what is kept is made again, or another's numbers are read."""
     module = bench()
-    own = module.Stream("Two requests.", Rows(tuple(TRAIN)), tuple(stream()), blank, Recipe(epochs=1))
-    given = argparse.Namespace(seeds=1, few=0, missing=0, out=tmp_path)
-    first = module.run(own, ["ascent"], given)
-    assert capsys.readouterr().out.count("done") == 3
+    own = two_requests(module, Recipe(epochs=1))
+    given = argparse.Namespace(seeds=1, few=0, missing=0, every=1, out=tmp_path)
+    module.own_folder(own, given)
+    first = module.run(own, {"ascent": {}}, given)
+    assert capsys.readouterr().out.count("done") == 4
     kept = json.loads((tmp_path / "ascent-0.json").read_text())
     kept[0]["forget"] = 0.25
     (tmp_path / "ascent-0.json").write_text(json.dumps(kept))
-    second = module.run(own, ["ascent"], given)
+    module.own_folder(own, given)
+    second = module.run(own, {"ascent": {}}, given)
     assert capsys.readouterr().out == ""
     assert second["ascent"][0][0].forget == 0.25
     assert second["retrained"] == first["retrained"]
     with pytest.raises(SystemExit, match="holds another stream"):
-        module.run(own, ["ascent"], argparse.Namespace(seeds=1, few=3, missing=0, out=tmp_path))
+        module.own_folder(own, argparse.Namespace(seeds=1, few=3, missing=0, every=1, out=tmp_path))
+
+
+def test_two_models_a_seed_are_trained_again_and_both_are_rows_of_the_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fails if: the noise floor has no row, or two of the models trained again share a seed."""
+    module, seeds = bench(), []
+    own = two_requests(module, Recipe(epochs=1))
+    real = module.by_training_again
+
+    def spy(recipe: Recipe, seed: int) -> Any:
+        seeds.append(seed)
+        return real(recipe, seed)
+
+    monkeypatch.setattr(module, "by_training_again", spy)
+    found = module.run(own, {}, argparse.Namespace(seeds=2, few=0, missing=0, every=1, out=tmp_path))
+    assert len(set(seeds)) == len(seeds) == 4
+    assert [row[1] for row in module.table(own, found)[1:]] == ["target", "retrained", "second retrained"] * 2
+
+
+def test_models_are_trained_again_for_the_requests_that_are_shown(tmp_path: Path) -> None:
+    """Fails if: one is trained again for a request that no table shows, or what it knows is put at another request."""
+    module = bench()
+    own = two_requests(module, Recipe(epochs=1))
+    own = replace(own, requests=(*own.requests, own.requests[1]))
+    given = argparse.Namespace(seeds=1, few=0, missing=0, every=2, out=tmp_path)
+    found = module.run(own, {"ascent": {}}, given)
+    assert {name: sorted(seeds[0]) for name, seeds in found.items()} == {
+        "target": [0, 1, 2],
+        "retrained": [1, 2],
+        "second retrained": [1, 2],
+        "ascent": [0, 1, 2],
+    }
+    assert len(found["retrained"][0][1].earlier) == 1
+    assert [row[0] for row in module.table(own, found, 2)[1:]] == ["0"] * 8
+    assert module.figure(own, found).count('class="line') == 12
+
+
+def test_every_method_is_searched_alike_and_never_on_a_request_that_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fails if: the search sees a reported request or a reported seed, one method gets more trials than another, the defaults are not
+    tried, a given setting is searched, missing classes are given, the choice is not the least gap, or a kept choice is searched again."""
+    module, runs = bench(), []
+    own = two_requests(module, Recipe(epochs=1))
+    given = argparse.Namespace(seeds=2, few=2, missing=1, every=1, out=tmp_path)
+    for unit in (RandomLabel, Finetune):
+        real = unit.run
+
+        def spy(self: Any, model: Model, splits: Any, job: Any, real: Any = real) -> Model:
+            forget = splits.forget.ids if isinstance(self, RandomLabel) else ()
+            runs.append((type(self), self.descent.lr, forget, job.seed, [one["label"] for one in splits.retain]))
+            return real(self, model, splits, job)
+
+        monkeypatch.setattr(unit, "run", spy)
+    names = ["random_label", "random_label lr=0.25", "finetune"]
+    chosen = module.searched(names, tmp_path / "searched", lambda: module.unasked(own, given))
+    reported = {one for request in own.requests for one in request.forget.ids}
+    assert not reported & {one for request in own.unasked for one in request.forget.ids}
+    assert {forget for _, _, forget, _, _ in runs} == {own.unasked[0].forget.ids, ()}
+    assert {seed for _, _, _, seed, _ in runs}.isdisjoint(range(given.seeds))
+    assert [len(labels) for *_, labels in runs] == [4] * len(runs)
+    assert len(runs) == 3 * module.TRIALS
+    for i, name in enumerate(names):
+        trials, rates = chosen[name]["trials"], [lr for _, lr, *_ in runs[i * module.TRIALS :][: module.TRIALS]]
+        assert len(trials) == module.TRIALS
+        assert chosen[name]["gap"] == min(one["gap"] for one in trials)
+        assert chosen[name]["settings"] in [one["settings"] for one in trials if one["gap"] == chosen[name]["gap"]]
+        assert rates[0] == (0.25 if "=" in name else (RandomLabel() if i == 0 else Finetune()).descent.lr)
+        assert len(set(rates)) == (1 if "=" in name else module.TRIALS)
+    assert module.searched(names, tmp_path / "searched", pytest.fail) == chosen
+    assert len(runs) == 3 * module.TRIALS
+
+
+def test_the_gap_is_to_the_model_trained_again_in_all_three_accuracies() -> None:
+    """Fails if: what is forgotten too much or kept too well counts for nothing, or earlier requests are left out."""
+    again = Left(forget=0.0, earlier=(0.2,), retain=1.0, test=0.5, seconds=0.0, notes={})
+    left = replace(again, earlier=(0.8,), retain=0.7, test=0.8)
+    bench()
+    assert sys.modules["stream_search"].gap(left, again) == pytest.approx(0.3)
+
+
+def test_digits_are_searched_on_classes_that_no_request_asks_for() -> None:
+    """Fails if: a request of the longest stream shares a row with one that settings are searched on."""
+    own = bench().digits(8)
+    assert [one.name for one in own.unasked] == ["4", "7"]
+    asked = {one for request in own.requests for one in request.forget.ids}
+    assert not asked & {one for request in own.unasked for one in request.forget.ids}

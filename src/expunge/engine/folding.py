@@ -54,7 +54,7 @@ class _Convolution(torch.autograd.Function):
             how = _pair(stride), _pair(padding)
             if math.prod(places(images.shape[2:], kernel.shape[2:], *how)) <= FEW:
                 return product(images, kernel, shift, models, *how), 0
-        found = functional.conv2d(images, kernel, shift, stride, padding, dilation, groups * models)  # type: ignore[arg-type]
+        found = functional.conv2d(images, kernel, shift, stride, padding, dilation, groups * models)
         return found.unflatten(1, (models, -1)), 1  # type: ignore[no-untyped-call]
 
 

@@ -48,7 +48,8 @@ class ConceptPoisoning:
             "Sharing is the overlap of two classes' shares of positive attribution.",
             "The language-model variant (poisoned answers about a concept) is not here.",
             "That blind random labels hurt the classes that share concepts more does not hold: test accuracy of the five digits nearest to "
-            "the threes and of the four farthest is 97.6 and 97.4 (targeted), 98.5 and 96.9 (random), 73.9 and 75.0 (no retain rows).",
+            "the threes and of the four farthest is 97.2 and 93.0 (targeted), 98.4 and 98.0 (random), 83.1 and 82.9 (no retain rows), over "
+            "five targets.",
         ),
         cost="1 forward over all rows, a ridge and a sparse regression once; 1 forward + 1 backward over forget and retain rows a step",
         inert_when={

@@ -46,8 +46,8 @@ class FisherForgetting:
         differs=(
             "The head is found by its name; published code takes any layer of as many outputs as classes for it.",
             "A class counts as wholly to be forgotten where forget rows bear it and no retain row does; published code is told.",
-            "The claim does not hold on digits: a class goes by the head's reset alone; without it noise that leaves retain rows 100% "
-            "leaves the class 99.8%, and noise that takes the class to 1% takes retain rows to 40%.",
+            "The claim does not hold on digits: a class goes by the head's reset alone; without it noise that keeps retain rows (99.8%) "
+            "leaves the class whole, and noise that takes the class away on four targets of five takes retain rows to 11%.",
         ),
         cost="1 forward + 1 backward over retain rows for each class, once",
         search={"alpha": ("log", 1e-8, 1e-3)},
