@@ -35,7 +35,7 @@ class AverageGap:
     about = About(
         needs=("forget", "logits", "retain", "test", "predictions", "target", "retrained"),
         modalities=("vision", "tabular"),
-        claim="On digits with label noise doing nothing lies 14 points from retraining, and a further retrained model 1 to 2.",
+        claim="On digits with label noise doing nothing lies 17 to 22 points from retraining, a further retrained model 1.",
         paper="SalUn: Empowering Machine Unlearning via Gradient-based Weight Saliency in Both Image Classification and Generation",
         link="https://arxiv.org/abs/2310.12508",
         year=2024,
@@ -43,6 +43,7 @@ class AverageGap:
         stochastic=False,
         differs=(
             "The gap to the mean of several retrained models, with an interval that resamples rows; the paper prints no floor.",
+            "The claim is of an MLP of width 256, 100 passes; of width 96 and 30 passes it is 3 to 6 points, and 1.4 to 2.6 of retrained models.",
             "Unscored where doing nothing lies no further away than a retrained model lies from the others.",
         ),
         battery="full",
