@@ -47,8 +47,9 @@ class IAU:
         differs=(
             "One gradient step of length lr, as the paper has it; the released script takes one Adam step, near a sign step.",
             "On digits restriction makes longer steps safe (lr 3, five draws: gap to retrained 8 points at alpha 0, .9 at .3); at its "
-            "best step the unrestricted target comes as near. A step is one pass over the rows: 2 to 7% of the time of 15 epochs. Influence "
-            "by CG until it converges passes over 29 to 35 times as many rows, stopped after 3 iterations (as near) over 4.3 times.",
+            "best step the unrestricted target comes as near. A step is one pass over the rows: 2 to 7% of the time of 15 epochs. "
+            "Influence by CG until it converges passes over 29 to 35 times as many rows, stopped after 3 iterations (as near) over 4.3 "
+            "times.",
             "The penalty is the norm of the batch's mean gradient over all parameters; the paper writes it an example, and the released "
             "script adds up the norms of single tensors.",
         ),

@@ -43,7 +43,8 @@ class AverageGap:
         stochastic=False,
         differs=(
             "The gap to the mean of several retrained models, with an interval that resamples rows; the paper prints no floor.",
-            "The claim is of an MLP of width 256, 100 passes; of width 96 and 30 passes it is 3 to 6 points, and 1.4 to 2.6 of retrained models.",
+            "The claim is of an MLP of width 256, 100 passes; of width 96 and 30 passes it is 3 to 6 points, and 1.4 to 2.6 of retrained "
+            "models.",
             "Unscored where doing nothing lies no further away than a retrained model lies from the others.",
         ),
         battery="full",

@@ -44,9 +44,10 @@ class Nomus:
         stochastic=False,
         differs=(
             "Unscored where the target scores no lower than every retrained model; three of the paper's tables would be.",
-            "The claim does not hold: mild fine-tuning alone leaves the membership part (at twice training's rate it falls), and scrub has "
-            ".78 to .91 where retrained models have .82 to .91. Above doing nothing a retrained model lies where the outsiders are held-out "
-            "rows of the forgotten persons (planted: by .13, .08 to .19 over five draws), not where they are others' as in the paper (-.06, -.20 to .09).",
+            "The claim does not hold: mild fine-tuning alone leaves the membership part (at twice training's rate it falls), and scrub "
+            "has .78 to .91 where retrained models have .82 to .91. Above doing nothing a retrained model lies where the outsiders are "
+            "held-out rows of the forgotten persons (planted: by .13, .08 to .19 over five draws), not where they are others' as in the "
+            "paper (-.06, -.20 to .09).",
         ),
         battery="named",
         cost="10 logistic regressions for each model compared",

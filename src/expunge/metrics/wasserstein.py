@@ -36,7 +36,8 @@ class Wasserstein:
         stochastic=False,
         differs=(
             "The mean over several retrained models, with the distance among these beside it.",
-            "On 40 memorised rows the target lies above the floor by .74 (.11 to 1.36 over five draws), hardly so on one (.75 and .61): as a set, numbers learnt by heart are distributed much as those that retraining predicts.",
+            "On 40 memorised rows the target lies above the floor by .74 (.11 to 1.36 over five draws), hardly so on one (.75 and .61): "
+            "as a set, numbers learnt by heart are distributed much as those that retraining predicts.",
         ),
         cost="one forward a row, made once for all units; a sort",
     )
