@@ -128,6 +128,10 @@ def test_claim_over_five_problems_of_a_class() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_claim_over_five_problems_with_wrong_labels_costs_retain_accuracy_and_doing_nothing_is_nearer() -> None:
-    """TODO"""
+    """Likeness to an untrained model .93 [.93, .94] (of the retrained model most like one .30, do nothing .24), retain error 23% [20, 26].
+
+    Bits to the retrained models .51 [.50, .52]: .22 [.17, .27] further than doing nothing, .44 [.43, .45] further than retraining once
+    more. Fails as above.
+    """
     to_nothing, _ = over_five("random")
     assert to_nothing.low > 0.1
