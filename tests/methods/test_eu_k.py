@@ -72,7 +72,8 @@ def test_claim_a_new_head_forgets_a_class_and_the_layers_below_nothing() -> None
     """Measured, 3 seeds: forget 0, retain 100, test 99.1 to 99.4: gap to ten retrained models .24 to .34, do nothing 33.6.
 
     The frozen layers forget nothing: a head trained on 20 of the threes beside the retain rows finds all 95, one on
-    the layers of a retrained model 65% of them. Fails if: the head is not drawn anew, or the layers below move.
+    the layers of a retrained model 65% of them. Fails if: the head is not drawn anew (at a third of training's rate an old one keeps 69%), or
+    the layers below lose what they know.
     """
     problem = digits_class()
     truth = retrained(problem)
@@ -82,6 +83,8 @@ def test_claim_a_new_head_forgets_a_class_and_the_layers_below_nothing() -> None
         assert after.retain >= 99.5
         print(after, after.gap(truth))
         assert after.gap(truth) <= 1.5
+    slow = Descent(lr=2e-3, epochs=10, batch_size=64)
+    assert removed(EUK(descent=slow), problem, seed=0).forget <= 5
     forgotten, _ = unlearn(EUK(), problem.target, problem.splits, job=Job(seed=0))
     probed, control = retaught(problem, (forgotten, problem.retrained[0]))
     print(probed, control)
@@ -95,7 +98,7 @@ def test_claim_over_five_targets() -> None:
     targets.
 
     A head taught anew with 20 threes finds 99.2% [98.1, 100.3] of all 95, on the layers of ten retrained models 68.9 [67.6, 70.1]: paired
-    difference 30.3 [27.9, 32.6]. Fails as above.
+    difference 30.3 [27.9, 32.6]. Fails if: a new head answers 3, or the layers below lose what they know.
     """
     found = []
     for seed in REPORTED:
