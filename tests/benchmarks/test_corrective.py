@@ -58,9 +58,10 @@ def retrained(seed: int, known: float, kind: str = "backdoor") -> dict[str, floa
 
 @pytest.mark.slow
 def test_claim_retraining_without_a_tenth_of_the_poison_leaves_the_backdoor() -> None:
-    """And without all of it none is left. Five draws, ten retrained models each.
+    """And without all of it none is left. Five draws, ten retrained models each, with 95% intervals over draws.
 
-    Fails if unknown manipulated rows leave the retain rows, or the known ones stay.
+    Without a tenth 1.5% (-.2 to 3.1) of the triggered rows are corrected, without all of it 88.6 (86.9 to 90.3); 98.5 (96.9 to 100.2) and
+    .0 do as the manipulation wants, and clean accuracy is 97.4 both times. Fails if unknown manipulated rows leave the retain rows, or the known ones stay.
     """
     part, whole = ([retrained(seed, known) for seed in SEEDS] for known in (0.1, 1.0))
     found = {
@@ -77,8 +78,12 @@ def test_claim_retraining_without_a_tenth_of_the_poison_leaves_the_backdoor() ->
 
 
 @pytest.mark.slow
-def test_claim_dampening_removes_a_backdoor_of_which_a_tenth_is_known_at_an_alpha_of_each_problems_own() -> None:
-    """With gradients squared by the batch, as the reference code does; no one alpha serves all five draws."""
+def test_claim_dampening_removes_a_backdoor_of_which_a_tenth_is_known_at_a_price() -> None:
+    """With gradients squared by the batch, as the reference code does. Five draws, corrected accuracy in percent.
+
+    The best alpha of each draw brings 85.9 (79.0 to 92.8) back. Alpha 10 brings 71 to 92 back on all, for 3 to 33 points of clean accuracy;
+    no alpha brings more than half back on all within 2 points (50: 1.0 to 83.7). Fails if forget rows are not what is dampened.
+    """
     alphas = (5.0, 10.0, 25.0, 50.0, 100.0)
     corrected, lost = np.zeros((2, len(SEEDS), len(alphas)))
     for i, seed in enumerate(SEEDS):
@@ -90,7 +95,8 @@ def test_claim_dampening_removes_a_backdoor_of_which_a_tenth_is_known_at_an_alph
     best = corrected.max(1)
     print("corrected", corrected.round(1).tolist(), "lost", lost.round(1).tolist(), "best", mean_interval(best))
     assert mean_interval(best).low > 50
-    assert (corrected.min(0) < 50).all()
+    assert corrected[:, alphas.index(10.0)].min() > 50
+    assert not ((corrected > 50) & (lost <= 2)).all(0).any()
 
 
 @pytest.mark.slow
@@ -107,4 +113,4 @@ def test_claim_dampening_does_not_undo_confused_classes() -> None:
         method = SSD(alpha=alpha, dampening=1.0)
         left = np.array([after(method, poisoned(seed, "confusion"))[0]["corrected"] for seed in SEEDS])
         print(alpha, left.round(1).tolist(), mean_interval((left - known) / (free - known)))
-        assert mean_interval(left - (known + free) / 2).high < 0
+        assert (left < (known + free) / 2).all()

@@ -25,6 +25,7 @@ from expunge.methods.finetune import Finetune
 from expunge.methods.random_label import RandomLabel
 from expunge.modalities.vision import vision_model
 from expunge.sources.digits import Digits
+from expunge.statistics.bounds import Bounds
 from expunge.testbeds.vision import IMAGES
 
 RECIPE = Recipe(epochs=25, lr=6e-3, batch_size=64)
@@ -221,12 +222,28 @@ def test_claim_the_worst_case_set_stays_known_and_transfers() -> None:
 
 
 @pytest.mark.slow
-def test_claim_over_five_targets() -> None:
-    """X"""
+def test_claim_over_five_targets_stays_known_and_that_it_transfers_is_not_shown() -> None:
+    """Targets and rows of seeds 1 to 5, percent of forget rows answered wrong, searched less random, mean and 95% interval.
+
+    Fine-tuning, on which it was searched: 0 and 23.3, -23.3 [-26.9, -19.7]. Ten retrained models: 2.1 and 26.4, -24.3 [-31.3, -17.2].
+    Relabelling: 10.7 and 17.4, -6.7 [-25.8, 12.3]: on four targets 1.7 to 5.6 against 14.8 to 19.8, on the second 37.8 against 17.4, so
+    that transfer is not shown. By the gap to the retrained models the searched set is not told apart: both methods 5.3 and 6.3, -.9
+    [-11.2, 9.4], fine-tuning 2.1 and 3.6, -1.4 [-7.7, 4.9]. At most 4.3 of the retain rows are wrong after fine-tuning.
+    Fails if: the search takes rows that fall first, or the set is shown to transfer: then this name is wrong.
+    """
     runs = [hardness(seed) for seed in (1, 2, 3, 4, 5)]
-    for name in ("finetune", "random_label", "retrained", "gap", "finetune gap", "kept"):
-        w, r = (np.array([one[name, k] for one in runs]) for k in ("worst", "random"))
-        print(name, w, r, mean_interval(w), mean_interval(r), mean_interval(w - r))
+
+    def less(name: str) -> Bounds:
+        found = [[one[name, kind] for one in runs] for kind in ("worst", "random")]
+        print(name, found, mean_interval(np.subtract(*found)))
+        return mean_interval(np.subtract(*found))
+
+    assert less("finetune").high < -10
+    assert less("retrained").high < -10
+    for name in ("random_label", "gap", "finetune gap"):
+        bounds = less(name)
+        assert bounds.low < 0 < bounds.high
+    assert max(one["kept", kind] for one in runs for kind in ("worst", "random")) < 8
 
 
 @pytest.mark.slow
