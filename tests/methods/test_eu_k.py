@@ -71,9 +71,9 @@ def retaught(problem: Problem, models: Iterable[Model]) -> list[float]:
 def test_claim_a_new_head_forgets_a_class_and_the_layers_below_nothing() -> None:
     """Measured, 3 seeds: forget 0, retain 100, test 99.1 to 99.4: gap to ten retrained models .24 to .34, do nothing 33.6.
 
-    The frozen layers forget nothing: a head trained on 20 of the threes beside the retain rows finds all 95, one on
-    the layers of a retrained model 65% of them. Fails if: the head is not drawn anew (at a third of training's rate an old one keeps 69%), or
-    the layers below lose what they know.
+    The frozen layers forget nothing: a head trained on 20 of the threes beside the retain rows finds all 95, one on the layers of a
+    retrained model 65% of them. Fails if: the head is not drawn anew (at a third of training's rate an old one keeps 69%), or the layers
+    below lose what they know.
     """
     problem = digits_class()
     truth = retrained(problem)

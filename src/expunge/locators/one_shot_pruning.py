@@ -35,9 +35,9 @@ class OneShotPruning:
         differs=(
             "Prunes the trained target, and only the method trains it then; the paper trains a pruned model on all rows first.",
             "Linear maps are pruned too; the public code prunes convolutions only.",
-            "Holds for a class of digits at low learning rates; for random rows with wrong labels the gap grows (1.9 to 3.0 points).",
-            "A backdoor whose rows are all known: success after fine-tuning at lr 1e-3 76 to 87% dense, 30 to 46% pruned by 95%; at 5e-3 4 "
-            "to 5% dense, 12 to 21% pruned.",
+            "Holds for a class of digits at low learning rates; for random rows with wrong labels the gap grows (2.2 to 3.4 points).",
+            "A backdoor whose rows are all known: success after fine-tuning at lr 1e-3 82% dense, 38% pruned by 95%; at 5e-3 6% dense, "
+            "17% pruned (means of five draws).",
         ),
         cost="1 look at the weights",
     )

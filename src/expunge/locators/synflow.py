@@ -40,8 +40,8 @@ class SynFlow:
             "Norms hand on what they are given while flow is measured; the paper's are batch norms in eval mode.",
             "Exactly the share that is asked for is pruned, ties in order.",
             "Residual branches, and six layers with biases at 99.5%, are emptied all the same.",
-            "A backdoor whose rows are all known: success after fine-tuning at lr 1e-3 76 to 87% dense, 42 to 64% pruned by 95%; at 5e-3 4 "
-            "to 5% dense, 18 to 28% pruned.",
+            "A backdoor whose rows are all known: success after fine-tuning at lr 1e-3 82% dense, 58% pruned by 95%; at 5e-3 6% dense, "
+            "31% pruned (means of five draws).",
         ),
         cost="rounds x (1 forward + 1 backward) of one example",
     )

@@ -41,8 +41,8 @@ class L1Sparse:
         paper_id="P029",
         differs=(
             "AdamW where the paper has SGD.",
-            "It holds for a class of digits at a low learning rate (gap to retrained .2, fine-tuning 22.0) and for a backdoor whose rows "
-            "are all known (success at lr 1e-3 6 to 9%, fine-tuning 76 to 87%; at 5e-3 0 to .4 and 4 to 5).",
+            "It holds for a class of digits at a low learning rate (gap to retrained .1, fine-tuning 20.0) and for a backdoor whose rows "
+            "are all known (success at lr 1e-3 6 to 12%, fine-tuning 76 to 87%; at 5e-3 0 to .8 and 4 to 9).",
             "It does not hold everywhere. After a common search: a random tenth of digits, a fifth of the labels wrong, average gap 6.15, "
             "fine-tuning 3.94 (docs/results/digits.md); a speaker, gap closed .608 against .866, a random tenth of MNIST .588 against "
             ".664, people of UCI Adult .537 against .625 (docs/results/vision.md).",
