@@ -60,7 +60,7 @@ def test_the_ruler_on_real_voices(shared_data: Path, tmp_path: Path) -> None:
     assert record["claim"]["rung"] == "not_shown"
 
 
-SPEAKERS = (0, 1, 2, 4, 5)
+SPEAKERS = (0, 1, 2)
 """Who goes: each with a draw of held-out clips and models of its own. Settings were chosen on speaker 3, seed 100."""
 REMOVALS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "finetune": ("finetune", {}),
@@ -97,7 +97,7 @@ def by_model(at: Measured, seed: int) -> dict[str, dict[str, float]]:
 
 
 @pytest.mark.slow
-def test_claim_on_five_speakers(shared_data: Path) -> None:
+def test_claim_on_three_speakers(shared_data: Path) -> None:
     """What of the paper's comparison holds on voices, beside the distance to retraining (average gap in points), which is the headline.
 
     Means over three speakers. Distance: retrained 2.0, scrub 4.5, fine-tuning 9.2, mild fine-tuning and doing nothing 23.9 and 23.8,

@@ -248,7 +248,12 @@ def test_claim_over_five_targets_stays_known_and_that_it_transfers_is_not_shown(
 
 @pytest.mark.slow
 def test_claim_by_the_gap_to_retraining_a_searched_set_is_no_harder() -> None:
-    """X"""
+    """All 1438 digits learnt by heart, 144 to forget (a row is .7 points), fine-tuning alone, ten retrained models, targets and rows of
+    seeds 2 to 6.
+
+    Points from retraining, mean and 95% interval: searched sets 1.5 [.8, 2.2], random ones 6.5 [2.7, 10.3], paired -5.0 [-8.8, -1.2].
+    Fails if: random sets flatter a method by this measure, as published.
+    """
     torch.set_num_threads(1)
     found = []
     for seed in (2, 3, 4, 5, 6):
