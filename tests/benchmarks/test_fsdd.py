@@ -100,12 +100,13 @@ def by_model(at: Measured, seed: int) -> dict[str, dict[str, float]]:
 def test_claim_on_three_speakers(shared_data: Path) -> None:
     """What of the paper's comparison holds on voices, beside the distance to retraining (average gap in points), which is the headline.
 
-    Means over three speakers. Distance: retrained 2.0, scrub 4.5, fine-tuning 9.2, mild fine-tuning and doing nothing 23.9 and 23.8,
-    ascent 37 and 70, random labels 24. Member AUC of the loss: target .58 (.57, .50, .69), mild fine-tuning .58, fine-tuning .52, retrained
-    .50, ascent .48 at a test accuracy of .10. Fine-tuning lowers it by .09, .02 and .08 (-.06 [-.16, .03]: the second speaker's target
-    has none to lose). NoMUS: retrained .978, fine-tuning .962, scrub .958, random labels .954, mild .950, target .931, ascent .77 and .51;
-    with other speakers' clips as outsiders target .960, retrained .749. So fine-tuning leaves membership only at a rate that leaves everything; no
-    method is shown to beat fine-tuning by NoMUS, and scrub beats it by the distance.
+    Means over three speakers, ten retrained models each. Distance: retrained 2.5, scrub 4.9 (not told apart: 2.5 [-4.9, 9.9]), fine-tuning
+    8.7, mild fine-tuning and doing nothing 23.5, ascent 38 and 70, random labels 24. Member AUC of the loss: target .58 (.57, .50, .69),
+    mild fine-tuning .58, fine-tuning .52, retrained .50, ascent .48 at a test accuracy of .10. Fine-tuning lowers it by .09, .02 and .08
+    (-.06 [-.16, .03]: the second speaker's target has none to lose). NoMUS: fine-tuning .962, retrained .958, scrub .958, random labels
+    .954, mild .950, target .931, ascent .77 and .51: retraining has not the highest sum; with other speakers' clips as outsiders target
+    .960, retrained .755. So fine-tuning leaves membership only at a rate that leaves everything; no method is shown to beat fine-tuning by
+    NoMUS, and scrub beats it by the distance.
     Fails if forget rows reach a retrained model, scrub's max pass minimises, or fine-tuning is given the forget rows.
     """
     found = [by_model(voices(shared_data / "fsdd" / "fsdd.npz", seed, seed), seed) for seed in SPEAKERS]
@@ -130,11 +131,12 @@ def test_claim_on_three_speakers(shared_data: Path) -> None:
     # by the distance scrub is the nearest on every speaker; by NoMUS it is not above fine-tuning, twice as far
     for name in ("target", "finetune", "gentle", "ascent", "longer ascent", "random_label"):
         assert (of("scrub", "distance") < of(name, "distance")).all(), name
-    assert (of("retrained", "distance") < of("scrub", "distance")).all()
+    beside = mean_interval(of("scrub", "distance") - of("retrained", "distance"))
+    assert beside.low < 0 < beside.high
     difference = mean_interval(of("scrub", "nomus") - of("finetune", "nomus"))
     assert difference.low < 0 < difference.high
-    # the sum of a model without the speaker: highest in the mean with the speaker's own clips as outsiders, below doing nothing with others'
-    assert fmean(of("retrained", "nomus")) > max(fmean(of(name, "nomus")) for name in ("target", *REMOVALS))
+    # the sum of a model without the speaker: above doing nothing with the speaker's own clips as outsiders, below it with others'; no highest
+    assert fmean(of("target", "nomus")) < fmean(of("retrained", "nomus")) < fmean(of("finetune", "nomus"))
     assert fmean(of("retrained", "of others")) < fmean(of("target", "of others")) - 0.1
 
 
