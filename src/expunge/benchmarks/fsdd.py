@@ -35,7 +35,7 @@ class FsddBenchmark:
             "Distance to retrained models is the headline; NoMUS can rank a method above them.",
             "Over three speakers fine-tuning at a tenth of training's rate leaves membership (loss AUC .58, target .58) and all else; at "
             "twice the rate it does not (.52, retrained .50). Ascent lowers it to .48 at a test accuracy of .10.",
-            "By NoMUS scrub (.958) is not above fine-tuning (.962; ascent .77); by average gap it is nearer (4.5; 9.2; ascent 37).",
+            "By NoMUS scrub (.958) is not above fine-tuning (.962; ascent .77); by average gap it is nearer (4.9; 8.7; ascent 38).",
             "Of odd and even scrub does not collapse (test .98 and more) but takes the speaker to .60 (retrained .85); ascent collapses.",
         ),
         cost="4 training runs of seconds, then seconds a method and seed",
