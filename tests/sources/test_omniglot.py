@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from classifiers import Measured, mean_interval, share_right
+from classifiers import Measured, share_right
 from letters import letters
 
 from expunge.contract.splits import Splits
@@ -107,13 +107,12 @@ def test_real_alphabets(shared_data: Path) -> None:
 
 @pytest.mark.slow
 def test_claim_no_answer_is_of_an_alphabet_never_seen(shared_data: Path) -> None:
-    """Of every row handed out (of the forgotten alphabet and of the others), five alphabets, ten models retrained without each.
+    """Of every row handed out (of the forgotten alphabet and of the others), each of five alphabets, ten models retrained without it.
 
-    X
+    Not one of 2,312 answers of each; each target answers its forget rows so every time. Exact on every draw: no interval is needed.
     Fails if: a drawing of the alphabet reaches a retrained model, characters of two alphabets share a label, or a model answers one
     thing whatever it is shown.
     """
-    right = []
     for alphabet in range(5):
         at = letters(shared_data / "omniglot", alphabet, alphabet)
         gone = {row["label"] for row in at.problem.splits.rows["forget"]}
@@ -125,15 +124,6 @@ def test_claim_no_answer_is_of_an_alphabet_never_seen(shared_data: Path) -> None
         assert len(retrained) == 10
         for name in retrained:
             assert {share(name, split) for split in ("forget", "retain", "holdout", "test")} == {0.0}
-        right.append(np.mean([share_right(at.evidence[name], "test") for name in retrained]))
-        print(
-            alphabet,
-            share("target", "forget"),
-            [share_right(at.evidence[name], "retain") for name in retrained],
-            sum(map(len, at.problem.splits.rows.values())),
-            right,
-            flush=True,
-        )
+            assert share_right(at.evidence[name], "retain") > 97
+        print(alphabet, share("target", "forget"))
         assert share("target", "forget") > 0.97
-        assert min(share_right(at.evidence[name], "retain") for name in retrained) > 97
-    print(mean_interval(right))
