@@ -39,10 +39,9 @@ class WorstCaseBenchmark:
             "8x8 digits (or MNIST) with a fifth of the labels wrong and an MLP, in place of CIFAR-10 and ResNet-18.",
             "Rows are searched, no classes and no prompts.",
             "The search starts at equal weights, where released code starts at a random set and can only trade some of its rows.",
-            "The claim holds here by the share of forget rows answered wrong; transfer of a set found on fine-tuning to relabelling and scrub "
-            "is not shown. By the "
-            "distance to models retrained without the same rows it does not: they answer a searched set right as well, and random sets are "
-            "no easier where retain rows are kept, for most methods harder (docs/results/worst_case.md).",
+            "The claim holds here by the share of forget rows answered wrong; transfer of a set found on fine-tuning to relabelling and "
+            "scrub is not shown. By the distance to models retrained without the same rows it does not: they answer a searched set right "
+            "as well, and random sets are no easier where retain rows are kept, for most methods harder (docs/results/worst_case.md).",
             "On a searched set the target itself may pass every attack beside the retrained models: then no removal can be shown, and the "
             "verdict says so, of retrained models as well.",
             "Holdout rows have the labels of the random set and are no easier than it: on a searched set membership AUCs say how easy its "

@@ -44,8 +44,8 @@ class Influence:
             "EK-FAC ranks rows better than gradients do, but is far from exact (rank correlation with leaving out .5, CG .9); a step by it "
             "needs a large damping: at .01 and less it ruins retain accuracy on digits, where CG does not.",
             "Norms and bare parameters by the Fisher diagonal; EK-FAC's authors leave them out.",
-            "EK-FAC passes over the retain rows twice, for any number of queries; CG until it converges costs 20 to 23 times as much a "
-            "step (digits, 28 to 31 iterations). For one step CG stopped at 2 iterations costs 1.5 times as much and is as near.",
+            "EK-FAC passes over the retain rows twice, for any number of queries; CG until it converges costs 21 to 23 times as much a "
+            "step on digits. For one step CG stopped at 2 iterations costs 1.5 times as much and is nearer on each of five seeds.",
             "Not tried: the influence of text, so neither that reversed key phrases have none, nor the TF-IDF filter and query batching.",
         ),
         cost="1 gradient pass over forget; over retain 2 (ekfac), 2 a CG iteration",
