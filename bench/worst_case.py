@@ -119,6 +119,11 @@ def retrained_without(one: World, sets: Sequence[Splits], count: int) -> list[li
     return [models[i : i + count] for i in range(0, len(models), count)]
 
 
+def after(method: str, settings: Mapping[str, Any], one: World, split: Splits) -> Model:
+    """Return the target after a method."""
+    return unlearn(find("method", method).create(settings), one.target, split, job=Job(seed=one.seed))[0]
+
+
 Numbers = dict[str, list[list[tuple[float, ...]]]]
 """By the model's name, a forget set: percent wrong of forget, retain and test rows, one a model of that name."""
 
@@ -135,14 +140,7 @@ def measured(worlds: Sequence[World], settings: Mapping[str, Any], given: argpar
             numbers = table.setdefault(kind, {})
             forget, retain = split.rows["forget"], split.rows["retain"]
             found = {"retrained": models, "do nothing": [one.target]}
-            found |= {
-                method: [
-                    unlearn(find("method", method).create(settings[method]), one.target, split, job=Job(seed=one.seed))[
-                        0
-                    ]
-                ]
-                for method in METHODS
-            }
+            found |= {method: [after(method, settings[method], one, split)] for method in METHODS}
             for label, own in found.items():
                 parts = [tuple(wrong(model, rows) for rows in (forget, retain, one.test)) for model in own]
                 numbers.setdefault(label, []).append(parts)
@@ -195,8 +193,7 @@ def by_class(one: World, given: argparse.Namespace) -> list[str]:
         cells = []
         for label in range(10):
             split = one.split([i for i, own in enumerate(labels) if own == label])
-            after = unlearn(find("method", method).create(), one.target, split, job=Job(seed=one.seed))[0]
-            cells.append(f"{wrong(after, split.rows['forget']):.1f}")
+            cells.append(f"{wrong(after(method, {}, one, split), split.rows['forget']):.1f}")
         lines.append(f"| {method} | " + " | ".join(cells) + " |")
     return ["Class by class, one target without noise, rows of the class answered wrong (%; retrained: 100):", "", *lines, ""]  # fmt: skip
 

@@ -91,6 +91,18 @@ def test_outputs_of_few_places_are_products(size: int, named: str) -> None:
     assert {event.name for event in seen.events()} & {"aten::bmm", "aten::convolution"} == {named}
 
 
+@pytest.mark.parametrize("size", [(2, 9), (2, 2)])
+def test_a_kernel_larger_than_the_images_is_refused_as_by_the_library(size: tuple[int, int]) -> None:
+    """Fails if a product is made of no places, or of fewer than none."""
+
+    def network(x: Tensor, w: Tensor) -> Tensor:
+        with Folding():
+            return functional.conv2d(x, w)
+
+    with pytest.raises(RuntimeError, match="Kernel size can't be greater than actual input size"):
+        vmap(network)(torch.randn(MODELS, 5, 4, *size), torch.randn(MODELS, 4, 4, 3, 3))
+
+
 def test_nothing_is_copied_between_layers() -> None:
     """A convolution, norm, rectifier and convolution: fails if images are laid out anew between them."""
     x, w = torch.randn(MODELS, 5, 4, 6, 6), torch.randn(MODELS, 4, 4, 3, 3)

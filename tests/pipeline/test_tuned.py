@@ -69,6 +69,7 @@ def test_a_benchmark_runs_what_its_search_chose(tmp_path: Path, command: Command
     [
         (("--trials", "-1"), "must be at least 1"),
         (("--trials", "2", "--steps", "0"), "must be at least 1"),
+        (("--trials", "2", "--methods", "retrain"), "of retrain none has anything to search"),
         (("--trials", "2", "--seeds", "9100"), "the seeds [9100] are those that the plan reports under"),
     ],
 )

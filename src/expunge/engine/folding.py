@@ -15,8 +15,8 @@ from expunge.engine.columns import places, product
 
 Sizes = int | str | Sequence[int]
 FEW = 4
-"""Places of an output (height * width) up to which a product of matrices is faster than the library's grouped convolution, forwards and
-backwards: at 2x2 (32 to 64 channels) 2.5 ms against 5.5, at 4x4 (16 to 32) 4.1 against 3.7, of 32 models and rows on two cores."""
+"""Places of an output (height * width) up to which a product of matrices stands in for the library's grouped convolution: it is faster
+at 2x2, forwards and backwards, and not at 4x4 (bench/shadows.py)."""
 
 
 class Folding(TorchFunctionMode):
@@ -52,7 +52,9 @@ class _Convolution(torch.autograd.Function):
         assert kernel is not None
         if groups == 1 and _pair(dilation) == (1, 1) and not isinstance(padding, str):
             how = _pair(stride), _pair(padding)
-            if math.prod(places(images.shape[2:], kernel.shape[2:], *how)) <= FEW:
+            size = places(images.shape[2:], kernel.shape[2:], *how)
+            # a kernel that the images cannot hold is the library's to refuse
+            if min(size) > 0 and math.prod(size) <= FEW:
                 return product(images, kernel, shift, models, *how), 0
         found = functional.conv2d(images, kernel, shift, stride, padding, dilation, groups * models)
         return found.unflatten(1, (models, -1)), 1  # type: ignore[no-untyped-call]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from expunge.contract.registry import find, settings_of
+from expunge.facts.errors import InputError
 from expunge.pipeline.loading import Placement
 from expunge.pipeline.plan import MethodPlan, Plan
 from expunge.pipeline.progress import Bars
@@ -34,9 +35,13 @@ def tuned_plan(
     """Search the methods that can be searched, all under one budget; return the plan with what was chosen, and the search.
 
     Methods with nothing to search (retraining, SISA) and those of which no trial could be run keep the settings that they have.
-    Raises InputError as `tune` does: a plan that trains no model of its own, seeds that the plan reports under, too few retain rows.
+    Raises InputError where no method can be searched, and as `tune` does: a plan that trains no model of its own, seeds that the plan
+    reports under, too few retain rows.
     """
     names = [method.label for method in plan.method if searchable(method)]
+    if not names:
+        listed = ", ".join(method.label for method in plan.method)
+        raise InputError(f"of {listed} none has anything to search", do="leave out the search, or name other methods")
     found = tune(plan, store, names=names, budget=budget, base=base, placement=placement, progress=progress)
     chosen = {label: search["use"] for label, search in found["methods"].items() if search["use"] is not None}
     methods = [one.model_copy(update={"settings": chosen.get(one.label, one.settings)}) for one in plan.method]

@@ -47,7 +47,7 @@ def train_problem(name: str, splits: Splits, untrained: Model, recipe: Recipe, *
 
 def _retrained(name: str, untrained: Model, retain: Rows, recipes: Sequence[Recipe]) -> tuple[Model, ...]:
     models = [untrained.fresh(recipe.seed) for recipe in recipes]
-    if models and trains_together(models[0]):
+    if models and trains_together(models[0]) and recipes[0].precision == "float32":
         fit_many(models, [retain] * len(models), recipes, job=Job())
     else:
         for model, recipe in zip(models, recipes, strict=True):
