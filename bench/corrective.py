@@ -172,8 +172,9 @@ def table(
 
 
 def figure(kind: str, points: Mapping[tuple[str, float], Sequence[Point]], what: str) -> Markup:
-    """Return curves of the mean over seeds, one method a line."""
-    lines = []
+    """Return curves of the mean over seeds, one method a line, and what the target has, which knows of no share."""
+    nothing = mean(point[what] for point in points["target", 0.0])
+    lines = [Line(label="do nothing", series="target", points=((KNOWN[0], nothing), (KNOWN[-1], nothing)))]
     for name, series in (("retrain", "control"), *((name, f"s{i}") for i, name in enumerate(METHODS))):
         at = tuple((known, mean(point[what] for point in points[name, known])) for known in KNOWN)
         lines.append(Line(label=name, series=series, points=at))

@@ -78,19 +78,36 @@ def numbers_of(model: Model, rows: Mapping[str, Rows]) -> np.ndarray:
 
 
 @cache
-def problem(case: str, seed: int, retrained: int) -> Problem:
-    """Train the target and retrained models of one problem seed, all in one loop."""
+def problem(case: str, seed: int, retrained: int, by: str = "") -> Problem:
+    """Train the target and retrained models of one problem seed, all in one loop.
+
+    A method that acts before training (`by`) prepares them all in its own way, one after another, at its defaults.
+    """
     found = Digits(**CASES[case], holdout=0.0, test=0.3, seed=seed).run()
     splits = Splits.of(**{name: found[name] for name in ("forget", "retain", "test")})
     blank = vision_model("mlp", images=IMAGES, classes=10, width=256, depth=1)
     every = Rows((*found["forget"], *found["retain"]), "training")
-    models = [blank.fresh(1000 * seed + i) for i in range(1 + retrained)]
+    models: list[Model] = [blank.fresh(1000 * seed + i) for i in range(1 + retrained)]
     recipes = [RECIPE.model_copy(update={"seed": 1000 * seed + i}) for i in range(1 + retrained)]
+    each = [every, *[found["retain"]] * retrained]
     began = time.process_time()
-    fit_many(models, [every, *[found["retain"]] * retrained], recipes, job=Job())
+    if by:
+        prepare = find("method", by).create().prepare
+        models = [
+            prepare(model, rows, recipe, Job(seed=recipe.seed))
+            for model, rows, recipe in zip(models, each, recipes, strict=True)
+        ]
+    else:
+        fit_many(models, each, recipes, job=Job())
     seconds = time.process_time() - began
     numbers = np.stack([numbers_of(model, splits.rows) for model in models])
     return Problem(splits, models[0], tuple(models[1:]), numbers, seconds / len(models))
+
+
+def problem_of(label: str, case: str, seed: int, retrained: int) -> Problem:
+    """Return the problem that a method meets: with a target of its own, and retrained models like it, where it acts before training."""
+    name = label.partition("+")[0]
+    return problem(case, seed, retrained, name if find("method", name).about.before_training else "")
 
 
 def gap(numbers: np.ndarray, retrained: np.ndarray) -> float:
@@ -136,7 +153,7 @@ def search(label: str, case: str, trials: int) -> dict[str, Any]:
         try:
             values = []
             for seed in TUNED:
-                at = problem(case, seed, 3)
+                at = problem_of(label, case, seed, 3)
                 model, _ = removed(label, drawn, at, 9000 + seed, kept)
                 values.append(gap(numbers_of(model, at.splits.rows), at.numbers[1:]))
             value = mean(values)
@@ -150,11 +167,11 @@ def search(label: str, case: str, trials: int) -> dict[str, Any]:
 
 
 def methods() -> list[str]:
-    """Return every method that serves images and acts after training, and relabelling under the saliency mask (SalUn)."""
+    """Return every method for images whose removal has settings, or that acts after training, and relabelling under the saliency mask."""
     found = [
         name
         for name, unit in units("method").items()
-        if "vision" in unit.about.modalities and not unit.about.before_training
+        if "vision" in unit.about.modalities and (unit.about.search or not unit.about.before_training)
     ]
     return [name for name in found if name not in ("retrain", "needle")] + ["random_label+saliency"]
 
@@ -170,7 +187,7 @@ def report(case: str, labels: Sequence[str], given: argparse.Namespace) -> None:
         rows, seconds = [], []
         try:
             for seed in REPORTED:
-                at = problem(case, seed, 10)
+                at = problem_of(label, case, seed, 10)
                 for own in range(5):
                     model, spent = removed(label, found["settings"], at, own)
                     numbers = numbers_of(model, at.splits.rows)

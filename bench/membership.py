@@ -17,7 +17,8 @@ from typing import Any
 import torch
 
 from expunge.facts.record import Outcome, Record
-from expunge.pipeline.benchmark import benchmark_plan, cell, value_of
+from expunge.pipeline.benchmark import benchmark_plan, cell
+from expunge.pipeline.columns import value_of
 from expunge.pipeline.plan import Plan, check_plan
 from expunge.pipeline.progress import Bars
 from expunge.pipeline.ready import check_plan_ready

@@ -17,7 +17,8 @@ import torch
 from expunge.benchmarks.muse import MuseBenchmark
 from expunge.contract.units import BenchmarkPlan
 from expunge.facts.record import Record
-from expunge.pipeline.benchmark import benchmark_plan, value_of
+from expunge.pipeline.benchmark import benchmark_plan
+from expunge.pipeline.columns import value_of
 from expunge.pipeline.plan import Plan, check_plan
 from expunge.pipeline.progress import Bars
 from expunge.pipeline.run import run_plan

@@ -15,7 +15,8 @@ import torch
 from expunge.benchmarks.skills import METHODS, SkillsBenchmark
 from expunge.facts.record import Record
 from expunge.facts.score import Score
-from expunge.pipeline.benchmark import benchmark_plan, value_of
+from expunge.pipeline.benchmark import benchmark_plan
+from expunge.pipeline.columns import value_of
 from expunge.pipeline.loading import quieten
 from expunge.pipeline.run import run_plan
 from expunge.report.page import write

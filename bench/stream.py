@@ -235,9 +235,10 @@ def figure(stream: Stream, found: Mapping[str, Sequence[Mapping[int, Left]]]) ->
                 lines.append(Line(label=name, series=series[name], points=tuple(points)))
         drawn = curve(lines, title=words, desc=words, x_label="requests so far", y_label=words)
         parts.append(Markup('<g transform="translate({} 0)">{}</g>').format(place * WIDTH, drawn))
-    for i, (name, kind) in enumerate(series.items()):
-        x = 46 + i * (3 * WIDTH - 60) / len(series)
+    x = 46.0
+    for name, kind in series.items():
         parts += [marker(x, HEIGHT + 12, kind), text(x + 10, HEIGHT + 16, name)]
+        x += 44 + 6.2 * len(name)
     style = files("expunge.report").joinpath("templates/style.css").read_text()
     own = f"svg svg.figure {{ width: {WIDTH}px; height: {HEIGHT}px; }} :root {{ background: var(--card); }}"
     parts.insert(0, Markup("<style>{}{}</style>").format(Markup(style), Markup(own)))

@@ -2,7 +2,7 @@
 
 A request's methods get the same search (trials, optimiser steps, rows a step) on a second request made of its retain rows, then run under
 every seed beside ten retrained models. Tables stand between do-nothing and a second retrained model; seconds are those of a removal over
-those of training again (medians; a removal that found work of an earlier one kept does not count).
+those of training again (medians; a removal that found work of an earlier one kept does not count where another did all of its own).
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from expunge.contract.units import BenchmarkPlan
 from expunge.facts.digest import canonical_json, read_json
 from expunge.facts.errors import ContractBroken, InputError
 from expunge.facts.record import Record
-from expunge.pipeline.benchmark import benchmark_plan, table, value_of
+from expunge.pipeline.benchmark import benchmark_plan, refusals, table
+from expunge.pipeline.columns import value_of
 from expunge.pipeline.loading import Placement
 from expunge.pipeline.plan import Plan
 from expunge.pipeline.progress import Bars
@@ -214,6 +215,7 @@ def page(given: argparse.Namespace, kept: str) -> str:
         ]
         sizes = ", ".join(f"{split.name} {split.n}" for split in records[0].splits)
         parts += [f"## {case.words}", "", f"Rows measured: {sizes}. Training again: {again:.2g} s.", ""]
+        parts += [line for found in refusals(records[0], protocol.columns) for line in (found, "")]
         parts += ["| " + " | ".join(lines[0]) + " |", "|" + "---|" * len(lines[0])]
         parts += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in lines[1:]]
         parts += ["", *(["Refused:", "", *refused, ""] if refused else [])]
@@ -231,20 +233,22 @@ def _place(path: Path) -> tuple[int, str]:
     return next((i for i, start in enumerate(order) if path.stem.startswith(start)), len(order)), path.stem
 
 
-def seconds_of(records: Sequence[Record], label: str) -> list[float]:
-    """Return the seconds of every removal of a method that found no work of an earlier one kept."""
+def seconds_of(records: Sequence[Record], label: str, *, kept: bool = False) -> list[float]:
+    """Return the seconds of every removal of a method that found no work of an earlier one kept, or of those that did."""
     return [
         r.cost["removal (s)"]
         for r in records
         if str(r.request["label"]).rpartition("-")[0] == label
         and "removal (s)" in r.cost
-        and "found_kept" not in r.method.notes
+        and ("found_kept" in r.method.notes) == kept
     ]
 
 
 def _ratio(records: Sequence[Record], label: str, again: float) -> str:
-    found = seconds_of(records, label)
-    return f"{median(found) / again:.2g}" if found else "-"
+    whole, rest = (seconds_of(records, label, kept=kept) for kept in (False, True))
+    if whole:
+        return f"{median(whole) / again:.2g}"
+    return f"{median(rest) / again:.2g} (kept)" if rest else "-"
 
 
 def body_of_band(record: Record, columns: Sequence[str]) -> list[str]:

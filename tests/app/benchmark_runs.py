@@ -10,7 +10,8 @@ import numpy as np
 
 from expunge.contract.units import BenchmarkPlan
 from expunge.facts.record import Record
-from expunge.pipeline.benchmark import benchmark_plan, value_of
+from expunge.pipeline.benchmark import benchmark_plan
+from expunge.pipeline.columns import value_of
 from expunge.pipeline.progress import Bars
 from expunge.pipeline.run import run_plan
 from expunge.store.store import Store
@@ -38,17 +39,13 @@ class Ran:
         return float(np.mean(np.array(found, float)))
 
 
-def ran(protocol: BenchmarkPlan, folder: Path, methods: Sequence[str], *, seed: int, retrained: int = 10) -> Ran:
-    """Run methods under one seed; the target's recipe has it as well, so that draws do not share their weights.
-
-    `retrained` models are trained without the forget rows: fewer where one takes long.
-    """
-    settings = {**protocol.settings, "recipe": {**protocol.settings["recipe"], "seed": seed}}
+def ran(protocol: BenchmarkPlan, folder: Path, methods: Sequence[str], *, seed: int) -> Ran:
+    """Run methods under one seed, which is the target's as well, beside ten retrained models: no two draws share weights."""
     columns = tuple(column for column in protocol.columns if column.partition(":")[0] in protocol.metrics)
-    own = replace(protocol, settings=settings, attacks=(), columns=columns)
-    plan = benchmark_plan(
-        "claim", own, methods, seeds=(seed,), retrained=[seed * 1000 + 101 + i for i in range(retrained)]
-    )
+    retrained = [seed * 1000 + 101 + i for i in range(10)]
+    own = replace(protocol, attacks=(), columns=columns)
+    plan = benchmark_plan("claim", own, methods, seeds=(seed,), retrained=retrained)
+    plan = plan.model_copy(update={"seeds": plan.seeds.model_copy(update={"target": seed})})
     with Store.open(folder / f"store-{seed}") as store:
         records = run_plan(plan, store, run_id="claim", base=folder, progress=Bars(quiet=True))
     return Ran({str(record.request["label"]): record for record in records})

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from shadowed import attacked, targets, with_retrained, with_shadows
+from shadowed import DRAWS, attacked, controls, over, see_nothing, shown, targets, with_retrained, with_shadows
 
 from expunge.attacks.lira import Lira
 from expunge.attacks.loss import Loss
@@ -85,49 +85,79 @@ def test_shadow_models_are_the_reference_models_where_there_are_any(models: Any,
     assert "does not say on which rows" in str(unknown.unscored)
 
 
-SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))]
+@pytest.mark.parametrize("seeds", DRAWS)
+def test_claim_on_digits_as_they_are(seeds: tuple[int, ...]) -> None:
+    """With one or two retrained models, against LiRA with the same two and the loss, it holds at few false positives.
 
+    At 1%, five seeds of four targets: RMIA with one .031 [.024, .038], with two .034 [.030, .038]; LiRA with two .024 [.020, .027], the
+    loss none (many rows tie at p = 1). Paired leads over LiRA .008 [.000, .015] (barely) and .010 [.005, .016]. In area they are level, .563
+    and .563 against .558, paired .006 [-.013, .024] and .005 [-.010, .020]; the loss .517. With ten .038 against .022, AUC .562 each; with
+    32 shadow models .055 against .059, AUC .588 against .583. Control, retrained models in the targets' place: AUC .500, .498 and .501.
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_the_claim_holds_on_digits_as_they_are(seed: int) -> None:
-    """Fails if p(x) is left out (the ratio would rank as the loss does), or a holdout row is compared with the forget rows.
-
-    One or two retrained models, against LiRA with the same two and against the loss. True positives at 1% false ones, seeds 0, 1 and 2:
-    RMIA with one .032, .031, .029, with two .034, .027, .032; LiRA .014, .022, .017; the loss none (many rows tie at p = 1). In area LiRA
-    with two is level, .56, .55, .56 against .56, .55, .57; with 32 shadow models both have .59 to .60, RMIA .05 at 1% and LiRA .05 to .06.
+    Fails if: p(x) is left out (the ratio would rank as the loss does), or a holdout row is compared with the forget rows.
     """
-    loss = attacked(Loss(), targets(seed, 0.0))
-    lira = attacked(Lira(offline=True), targets(seed, 0.0))
+
+    def beside(of: Any, count: int) -> Any:
+        return lambda seed: with_retrained(of(0.0, seed), count)
+
+    loss = attacked(Loss(), beside(targets, 0), seeds)
+    lira = attacked(Lira(offline=True), beside(targets, 2), seeds)
+    shown(loss=loss, lira=lira)
     for count in (1, 2):
-        found = attacked(Rmia(), [with_retrained(one, count) for one in targets(seed, 0.0)])
-        assert found.tpr.mean() > lira.tpr.mean()
-        assert found.tpr.mean() > loss.tpr.mean() + 0.015
-        assert found.auc.mean() > loss.auc.mean() + 0.02
-    every, lira = attacked(Rmia(), targets(seed, 0.0)), attacked(Lira(), targets(seed, 0.0))
-    assert abs(every.auc.mean() - lira.auc.mean()) < 0.03
+        found, control = (attacked(Rmia(), beside(of, count), seeds) for of in (targets, controls))
+        shown(found=found, control=control, less_lira=found.tpr - lira.tpr, less_lira_auc=found.auc - lira.auc)
+        see_nothing(control)
+        assert over(found.tpr - lira.tpr).low > 0
+        assert over(found.tpr - loss.tpr).low > 0.015
+        assert over(found.auc - loss.auc).low > 0.02
+    ten, lira_ten = (attacked(unit, beside(targets, 10), seeds) for unit in (Rmia(), Lira(offline=True)))
+    every, lira_every = (attacked(unit, lambda seed: targets(0.0, seed), seeds) for unit in (Rmia(), Lira()))
+    control = attacked(Rmia(), lambda seed: controls(0.0, seed), seeds)
+    shown(ten=ten, lira_ten=lira_ten, every=every, lira_every=lira_every, control=control)
+    shown(ten_less=ten.tpr - lira_ten.tpr, ten_less_auc=ten.auc - lira_ten.auc)
+    shown(every_less=every.tpr - lira_every.tpr, every_less_auc=every.auc - lira_every.auc)
+    see_nothing(control)
+    assert over(every.auc - lira_every.auc).low > -0.03
+    assert over(every.auc - lira_every.auc).high < 0.03
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_the_claim_where_a_fifth_of_the_labels_are_wrong(seed: int) -> None:
-    """Fails if shadow models are not taken: a pair would do no better than two retrained models.
+@pytest.mark.parametrize("seeds", DRAWS)
+def test_claim_where_a_fifth_of_the_labels_are_wrong(seeds: tuple[int, ...]) -> None:
+    """It holds for two shadow models, one in and one out, against LiRA's least, four: AUC .751 [.744, .758] and .718 [.711, .726].
 
-    It holds for two shadow models, one in and one out (LiRA needs four): AUC .77, .75, .75 against .72, .72, .745 under seeds 0, 1 and 2. It
-    does not for two retrained ones: .66, .635, .64, above the loss's .59, below LiRA's .69, .655, .65 (found at 1%: .05, .03, .04 against
-    .09, .11, .04); on seeds 3, 4 and 5, looked at afterwards, .66, .64, .64 against .67, .64, .66: below it in the mean, level on one. With
-    32 both have .76 to .78, and LiRA finds more at 1%: .19 to .20 against .16 to .17.
+    It does not for two retrained models: .648 [.638, .657], above the loss's .589 [.583, .595], below LiRA's .673 [.661, .685], paired -.025
+    [-.033, -.017] (found at 1%: .038 and .058), nor for ten, .650 against .676. With 32 shadow models the areas are level, .766 and .768, and
+    LiRA finds more at 1%: .201 [.191, .211] against .178 [.167, .190]. Control: .501 with two, with the pair and with all.
+
+    Fails if: shadow models are not taken (a pair would do no better than two retrained models), or p(x) is left out.
     """
-    world = targets(seed, 0.2)
-    loss, offline = attacked(Loss(), world), attacked(Lira(offline=True), world)
-    four = attacked(Lira(), [with_shadows(one, 4) for one in world])
-    retrained = attacked(Rmia(), [with_retrained(one, 2) for one in world])
-    pair = attacked(Rmia(), [with_shadows(one, 2) for one in world])
-    assert loss.auc.mean() + 0.02 < retrained.auc.mean() < offline.auc.mean() + 0.01
-    assert retrained.tpr.mean() > 1.5 * loss.tpr.mean()
-    assert pair.auc.mean() > four.auc.mean()
-    assert pair.tpr.mean() > 5 * loss.tpr.mean()
-    every, lira = attacked(Rmia(), world), attacked(Lira(), world)
-    assert abs(every.auc.mean() - lira.auc.mean()) < 0.03
-    assert pair.tpr.mean() - 0.05 < every.tpr.mean() < lira.tpr.mean()
+
+    def shadowed(of: Any, count: int) -> Any:
+        return lambda seed: with_shadows(of(0.2, seed), count)
+
+    def retrained(of: Any, count: int) -> Any:
+        return lambda seed: with_retrained(of(0.2, seed), count)
+
+    loss, offline = (attacked(unit, retrained(targets, 2), seeds) for unit in (Loss(), Lira(offline=True)))
+    four, lira = (attacked(Lira(), shadowed(targets, count), seeds) for count in (4, 32))
+    two, two_control = (attacked(Rmia(), retrained(of, 2), seeds) for of in (targets, controls))
+    pair, pair_control = (attacked(Rmia(), shadowed(of, 2), seeds) for of in (targets, controls))
+    every, control = (attacked(Rmia(), shadowed(of, 32), seeds) for of in (targets, controls))
+    ten, lira_ten = (attacked(unit, retrained(targets, 10), seeds) for unit in (Rmia(), Lira(offline=True)))
+    shown(loss=loss, two=two, offline=offline, pair=pair, four=four, every=every, lira=lira, ten=ten, lira_ten=lira_ten)
+    shown(two_control=two_control, pair_control=pair_control, control=control)
+    less = {"two": two.auc - offline.auc, "pair": pair.auc - four.auc, "every": every.tpr - lira.tpr}
+    shown(**less, ten_less=ten.auc - lira_ten.auc, two_at=two.tpr - offline.tpr, two_less_loss=two.auc - loss.auc)
+    see_nothing(two_control, pair_control, control)
+    assert over(two.auc - loss.auc).low > 0.02
+    assert over(two.auc - offline.auc).high < 0
+    assert over(two.tpr - 1.5 * loss.tpr).low > 0
+    assert over(pair.auc - four.auc).low > 0
+    assert over(pair.tpr - 5 * loss.tpr).low > 0
+    assert over(every.auc - lira.auc).low > -0.03
+    assert over(every.auc - lira.auc).high < 0.03
+    assert over(every.tpr - pair.tpr).low > -0.05
+    assert over(every.tpr - lira.tpr).high < 0
 
 
 def test_without_retrained_models_it_is_unscored(models: Any) -> None:

@@ -9,19 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy.stats import norm
-from shadowed import attacked, removed
+from shadowed import FEW, MANY, REPORTED, Found, attacked, over, removed, see_nothing, shown
 
 from expunge.attacks.loss import Loss
-from expunge.attacks.u_lira import ULira
+from expunge.attacks.u_lira import HISTORIES, ULira
 from expunge.statistics.auc import auc
 
 NO_PROBE: Any = None
-METHODS = [
-    (method, seed)
-    for seed in (0, 1, 2)
-    for method in ("undial", "simnpo", "random_label")
-    if (method, seed) != ("undial", 0)
-]
+METHODS = ("undial", "simnpo", "random_label")
 N = {"forget": 40, "holdout": 40}
 
 
@@ -83,39 +78,79 @@ def test_without_shadow_models_of_both_histories_it_is_unscored(world: Any) -> N
         )
 
 
-@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))])
-def test_nothing_was_done_and_the_control(seed: int) -> None:
-    """Fails if histories change places, or a retrained model (the control: run it before trusting the attack) stands out.
-
-    Three targets, three retrained models, eight shadow pairs. Over seeds 0, 1 and 2: AUC .78, .76, .79 and of
-    retrained models .48, .49, .495; found at 1% false positives: .22, .22, .17 and .01.
-    """
-    found = removed("do_nothing", seed)
-    nothing, control = attacked(ULira(), found.unlearned), attacked(ULira(), found.controls)
-    assert nothing.auc.min() > 0.65
-    assert nothing.tpr.mean() > 0.04
-    assert np.abs(control.auc - 0.5).max() < 0.08
-    assert control.tpr.mean() < 0.03
+def found_after(unit: Any, method: str, size: tuple[int, int], seeds: tuple[int, ...]) -> tuple[Found, Found]:
+    """What an attack reaches on unlearned models, and on retrained ones."""
+    return (
+        attacked(unit, lambda seed: removed(method, size, seed).unlearned, seeds),
+        attacked(unit, lambda seed: removed(method, size, seed).controls, seeds),
+    )
 
 
 @pytest.mark.parametrize(
-    ("method", "seed"),
-    [("undial", 0), *(pytest.param(m, s, marks=pytest.mark.slow) for m, s in METHODS)],
+    ("size", "seeds"),
+    [pytest.param(FEW, (0,), id="one"), pytest.param(MANY, REPORTED, id="five", marks=pytest.mark.slow)],
 )
-def test_rows_that_a_population_attack_calls_forgotten_are_found(method: str, seed: int) -> None:
-    """Fails if the shadow models were not unlearned by the method (then what is compared is doing nothing), or the loss stands in.
+def test_nothing_was_done_and_the_control(size: tuple[int, int], seeds: tuple[int, ...]) -> None:
+    """Ten targets and ten retrained models a seed, 16 shadow pairs, five seeds, 95% intervals; seed 0 with 3 targets and 8 pairs.
 
-    Areas less those of retrained models, seeds 0, 1 and 2: undial .16, .24, .24 (the loss .04, .03, .02), simnpo .17, .16, .18 (.06, .05,
-    .06), random_label .11, .20, .23 (.07, .05, .05). On seeds 3, 4 and 5, looked at afterwards, .23, .16, .22 (.02, .06, .02), .21, .17, .19
-    (.04, .08, .04) and .18, .10, .17 (.04, .08, .04): the least lead is random_label's under seed 4.
+    AUC .795 [.787, .803], of retrained models .486 [.472, .500]; found at 1% false positives .178 [.132, .225] and .011 [.007, .014].
+
+    Fails if: histories change places, or a retrained model (the control: run it before trusting the attack) stands out.
     """
-    found = removed(method, seed)
-    above = {
-        name: attacked(unit, found.unlearned).auc.mean() - attacked(unit, found.controls).auc.mean()
-        for name, unit in (("loss", Loss()), ("u_lira", ULira()))
-    }
-    assert above["u_lira"] > 0.1
-    assert above["loss"] < 0.09
-    assert above["u_lira"] > above["loss"]
-    assert attacked(ULira(), found.unlearned).tpr.mean() > 2 * attacked(Loss(), found.unlearned).tpr.mean()
-    assert np.abs(attacked(ULira(), found.controls).auc - 0.5).max() < 0.08
+    nothing, control = found_after(ULira(), "do_nothing", size, seeds)
+    shown(nothing=nothing, control=control)
+    see_nothing(control)
+    assert nothing.auc.min() > 0.65
+    assert over(nothing.tpr).low > 0.04
+
+
+@pytest.mark.parametrize(
+    ("method", "size", "seeds"),
+    [
+        pytest.param("simnpo", FEW, (0,), id="simnpo-one"),
+        *(pytest.param(one, MANY, REPORTED, id=f"{one}-five", marks=pytest.mark.slow) for one in METHODS),
+    ],
+)
+def test_claim_rows_that_a_population_attack_calls_forgotten_are_found(
+    method: str, size: tuple[int, int], seeds: tuple[int, ...]
+) -> None:
+    """It holds. Areas less those of the control (ten retrained models), 95% intervals over five seeds, by U-LiRA and by the loss:
+
+    undial .196 [.140, .253] and .042 [.025, .058], simnpo .158 [.122, .194] and .067 [.062, .072], random_label .160 [.101, .218] and .066
+    [.052, .080]. The control itself: .506 [.474, .538], .495 [.482, .508], .502 [.468, .536]. Found at 1% false positives .117, .115 and
+    .072; by the loss .004, .016 and .007; of the control .009, .012 and .009. On seed 0 with 8 pairs, simnpo: .185 and .058.
+
+    Fails if: histories change places, the loss stands in, or a split's rows are scored by which split it is (the control).
+    """
+    found, control = found_after(ULira(), method, size, seeds)
+    loss, loss_control = found_after(Loss(), method, size, seeds)
+    shown(found=found, control=control, loss=loss, loss_control=loss_control)
+    see_nothing(control)
+    above, by_loss = found.auc.mean(1) - control.auc.mean(1), loss.auc.mean(1) - loss_control.auc.mean(1)
+    shown(above=above, by_loss=by_loss, lead=above - by_loss)
+    assert over(above).low > 0.1
+    assert over(by_loss).high < 0.09
+    assert over(above - by_loss).low > 0
+    assert over(found.tpr - 2 * loss.tpr).low > 0
+
+
+def test_shadow_models_are_unlearned_by_the_method() -> None:
+    """Mean phi of the forget rows after simnpo .88, before it 2.10.
+
+    The claim test does not see it: beside shadow models left as they were U-LiRA reaches .678, beside unlearned ones .676 (found at 1%:
+    .184 and .142). Control .491.
+
+    Fails if: shadow models are left as they were.
+    """
+    one, before = (removed(method, FEW, 0).unlearned for method in ("simnpo", "do_nothing"))
+    sure, sure_before = (
+        float(np.mean([phi_of(shadow, "forget") for shadow in models[0].shadows[HISTORIES[0]]]))
+        for models in (one, before)
+    )
+    left = [replace(model, shadows=before[0].shadows) for model in one]
+    control = attacked(ULira(), lambda seed: removed("simnpo", FEW, seed).controls, (0,))
+    shown(
+        left=attacked(ULira(), lambda _: left, (0,)), unlearned=attacked(ULira(), lambda _: one, (0,)), control=control
+    )
+    print(sure, sure_before)
+    assert sure < sure_before - 1

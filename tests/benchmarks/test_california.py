@@ -90,13 +90,14 @@ def test_a_small_run_gives_the_known_answer(tmp_path: Path, monkeypatch: pytest.
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_claim_of_blindspot_on_five_draws(shared_data: Path, tmp_path: Path) -> None:
     """Of three clauses one holds: the forget error is nearer to retraining's; the distribution is not, and the retain error is not kept.
 
-    Five draws of rows and weights, defaults, mean and 95% interval over draws. How much further from retrained models' forget error (in
-    dollars) than Blindspot: fine-tuning 4,087 (2,198 to 5,976), ascent 497,000 (183,000 to 810,000). How much further their predictions
-    (Wasserstein): fine-tuning -462 (-2,938 to 2,014), on one draw of five; ascent 506,000 (134,000 to 877,000). Retain error 12,800 to
-    13,800 where the target has 2,500 to 2,900 (fine-tuning 22,900 to 25,400). The page's draw is that one.
+    Five draws of rows and weights, ten retrained models each, defaults, mean and 95% interval over draws. How much further from retrained
+    models' forget error (in dollars) than Blindspot: fine-tuning 4,179 (774 to 7,585), ascent 531,000 (376,000 to 685,000). How much further
+    their predictions (Wasserstein): fine-tuning -223 (-2,276 to 1,831), on two draws of five; ascent 574,000 (416,000 to 731,000). Retain error 12,100 to
+    14,300 where the target has 2,200 to 2,900 (fine-tuning 22,200 to 25,900). The page's draw is one of the two.
     Bounds were set after the forget error on draw 100 and before these; that the distribution is open was seen on draw 100.
     Fails if: Blindspot follows an untrained model, or forget rows keep their targets.
     """
@@ -107,7 +108,6 @@ def test_claim_of_blindspot_on_five_draws(shared_data: Path, tmp_path: Path) -> 
             tmp_path,
             methods,
             seed=seed,
-            retrained=3,
         )
         for seed in range(5)
     ]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 from benchmark_runs import ran
+from classifiers import mean_interval
 
 from expunge.app.command import main
 from expunge.benchmarks.mnist import MnistBenchmark
@@ -15,6 +17,7 @@ from expunge.facts.errors import InputError
 from expunge.pipeline.benchmark import benchmark_plan, check_benchmark
 from expunge.pipeline.plan import Plan
 from expunge.sources.mnist import Mnist
+from expunge.statistics.bounds import Bounds
 
 METHODS = ("retrain", "ssd", "random_label+saliency", "l1_sparse", "scrub", "ascent", "finetune")
 
@@ -153,55 +156,70 @@ def test_the_real_file(shared_data: Path) -> None:
 
 
 CLAIMED = ("ssd", "random_label+saliency", "ascent", "finetune")
-READ = ("accuracy:forget", "accuracy:retain", "accuracy:test", "gap_closed:forget", "tow:all")
+READ = ("accuracy:forget", "accuracy:retain", "accuracy:test", "tow:all")
 
 
-def claimed(data: Path, folder: Path, forget: str, seed: int) -> dict[str, dict[str, float]]:
-    """The columns read, by the target, retrained models (their mean) and methods, of one draw of rows and weights."""
-    one = ran(MnistBenchmark(forget=forget, seed=seed).run(data / "mnist"), folder, CLAIMED, seed=seed, retrained=3)
-    found = {name: {what: one.of(name, what) for what in READ} for name in ("target", "retrained", *CLAIMED)}
-    for name, read in found.items():
-        print(forget, seed, name, {what: round(value, 3) for what, value in read.items()})
+def claimed(data: Path, folder: Path, draws: Sequence[tuple[str, int]]) -> Callable[..., np.ndarray]:
+    """Read a column of the target, retrained models (their mean) or a method, a number a draw of rows and weights."""
+    found = [
+        ran(MnistBenchmark(forget=forget, seed=seed).run(data / "mnist"), folder, CLAIMED, seed=seed)
+        for forget, seed in draws
+    ]
+
+    def of(name: str, what: str = "tow:all") -> np.ndarray:
+        return np.array([one.of(name, what) for one in found])
+
+    for what in READ:
+        print(what, {name: of(name, what).round(3).tolist() for name in ("target", "retrained", *CLAIMED)})
+    return of
+
+
+def interval(values: np.ndarray) -> Bounds:
+    """Mean and 95% interval over draws, shown where the output is."""
+    found = mean_interval(values)
+    print(f"{values.mean():.3f} ({found.low:.3f} to {found.high:.3f})")
     return found
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_claim_of_a_class(shared_data: Path, tmp_path: Path) -> None:
     """It holds for salient relabelling and for ascent, not for dampening; and fine-tuning does as well as any.
 
-    Classes 8, 1 and 5, each with draws and weights of its own and three retrained models. Tug-of-war: retrained .997, .996, .999; relabelling under the
-    saliency mask .993, .987, .992; fine-tuning .998, .996, 1.0; ssd .389, .003, .618 (.61, 1.0 and .38 of the class left at every other row kept);
-    ascent .387, .496, .859 (retain rows .62, .69, .92). Settings and bounds were set on class 3.
-    Fails if: forget rows keep their labels, or methods are given other retain rows than these.
+    Classes 8, 1, 5, 0 and 2, targets of their own weights, ten retrained models a draw, defaults but for passes; mean and 95% interval over
+    draws. Tug-of-war of retrained models (.998) less that of relabelling under the saliency mask .010 (.004 to .015), of fine-tuning .000 (-.002 to
+    .002): relabelling less fine-tuning -.009 (-.016 to -.003), less ssd .660 (.362 to .959), which leaves .41 to 1.0 of the class at every other
+    row kept, less ascent .381 (.125 to .637), which keeps .57 to .92 of the retain rows: .231 (.060 to .402) less than retrained models.
+    Settings and bounds were set on class 3. Fails if: forget rows keep their labels, or methods are given other retain rows than these.
     """
-    for digit in (8, 1, 5):
-        found = claimed(shared_data, tmp_path, f"class={digit}", digit)
-        tow = {name: each["tow:all"] for name, each in found.items()}
-        for name in ("random_label+saliency", "finetune"):
-            assert found[name]["accuracy:forget"] < 0.05
-            assert found[name]["accuracy:retain"] > 0.97
-            assert tow[name] > 0.95
-        assert tow["ssd"] < tow["random_label+saliency"] - 0.1
-        assert found["ascent"]["accuracy:forget"] < 0.05
-        assert found["ascent"]["accuracy:retain"] < 0.95
-        assert tow["ascent"] < tow["random_label+saliency"] - 0.1
+    of = claimed(shared_data, tmp_path, [(f"class={digit}", digit) for digit in (8, 1, 5, 0, 2)])
+    for name in ("random_label+saliency", "finetune"):
+        assert (of(name, "accuracy:forget") < 0.05).all()
+        assert (of(name, "accuracy:retain") > 0.97).all()
+        assert interval(of("retrained") - of(name)).high < 0.05
+    assert interval(of("random_label+saliency") - of("finetune")).high < 0.05
+    assert interval(of("random_label+saliency") - of("ssd")).low > 0.1
+    assert (of("ascent", "accuracy:forget") < 0.05).all()
+    assert interval(of("retrained", "accuracy:retain") - of("ascent", "accuracy:retain")).low > 0.05
+    assert interval(of("random_label+saliency") - of("ascent")).low > 0.1
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_claim_of_single_rows(shared_data: Path, tmp_path: Path) -> None:
     """It holds for no method, and fine-tuning is the nearest of the four.
 
-    A tenth, a fifth of the labels wrong, three draws of rows, labels and weights. Tug-of-war: retrained .988, .990, .978; fine-tuning .904, .885, .881;
-    relabelling under the saliency mask .700, .758, .732 (forget rows right .88, .83, .85; retrained .65, .68, .66; test rows .72 to .73,
-    retrained .81 to .82); ssd .459, .678, .655 (all that is right stays on two draws, .61 of the retain rows on one); ascent .135, .014, .031.
-    Bounds were set on draw 100, where ssd closed .06 of the gap; one of .3 for it failed on draw 0 (1.13, at .61 of the retain rows) and became
-    "further than fine-tuning". Fails if: no label is wrong, or forget rows reach a retrained model.
+    A tenth, a fifth of the labels wrong, five draws of rows, labels and weights, ten retrained models each; mean and 95% interval over draws.
+    Tug-of-war of retrained models (.982) less that of fine-tuning .083 (.058 to .107), of relabelling under the saliency mask .255 (.227 to
+    .284), of ssd .347 (.224 to .470), of ascent .905 (.847 to .962). Fine-tuning's less ssd's .264 (.142 to .387), less relabelling's .173 (.130 to
+    .216). Relabelling loses .087 (.077 to .097) of the test rows and leaves .83 to .90 of the forget rows right (retrained .65 to .69, fine-tuning .74 to
+    .78); ssd takes .39 of the retain rows along on one draw and does next to nothing on four; ascent keeps .17 to .35 of them.
+    Bounds were set on draw 100; one on ssd failed before, on draw 0, and became "further than fine-tuning". Fails if: no label is wrong, or forget rows reach a retrained model.
     """
-    for seed in range(3):
-        found = claimed(shared_data, tmp_path, "random=0.1", seed)
-        for name in CLAIMED:
-            assert found[name]["tow:all"] < found["retrained"]["tow:all"] - 0.05
-        assert found["ssd"]["tow:all"] < found["finetune"]["tow:all"] - 0.1
-        assert found["random_label+saliency"]["accuracy:test"] < found["retrained"]["accuracy:test"] - 0.03
-        assert found["random_label+saliency"]["tow:all"] < found["finetune"]["tow:all"]
-        assert found["ascent"]["accuracy:retain"] < 0.8
+    of = claimed(shared_data, tmp_path, [("random=0.1", seed) for seed in range(5)])
+    for name in CLAIMED:
+        assert interval(of("retrained") - of(name)).low > 0.05, name
+    for name in ("ssd", "random_label+saliency"):
+        assert interval(of("finetune") - of(name)).low > 0, name
+    assert interval(of("retrained", "accuracy:test") - of("random_label+saliency", "accuracy:test")).low > 0.03
+    assert interval(of("retrained", "accuracy:retain") - of("ascent", "accuracy:retain")).low > 0.15

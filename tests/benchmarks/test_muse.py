@@ -11,7 +11,8 @@ import pytest
 from expunge.benchmarks.muse import MuseBenchmark
 from expunge.facts.errors import InputError
 from expunge.facts.record import Record
-from expunge.pipeline.benchmark import benchmark_plan, check_benchmark, table, value_of
+from expunge.pipeline.benchmark import benchmark_plan, check_benchmark, table
+from expunge.pipeline.columns import value_of
 from expunge.pipeline.plan import Plan, check_plan
 from expunge.pipeline.run import run_plan
 from expunge.store.store import Store

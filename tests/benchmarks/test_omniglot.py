@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from benchmark_runs import ran
+from classifiers import mean_interval
 from tiny_directory import call
 
 from expunge.benchmarks.omniglot import OmniglotBenchmark
@@ -43,28 +45,43 @@ def test_the_ruler_on_real_drawings(shared_data: Path, tmp_path: Path) -> None:
     assert record["claim"]["rung"] == "not_shown"
 
 
+DRAWS = ((0, 0), (1, 1), (2, 2), (4, 4), (0, 5))
+"""Alphabet and seed of each draw: bounds were set on alphabet 3, seed 100."""
+
+
 @pytest.mark.slow
-def test_claim_on_three_alphabets(shared_data: Path, tmp_path: Path) -> None:
+@pytest.mark.timeout(3600)
+def test_claim_on_five_draws(shared_data: Path, tmp_path: Path) -> None:
     """It holds for methods that train on the other alphabets' 14 drawings a character, fine-tuning among them; not for dampening or ascent.
 
-    Alphabets 0, 1 and 2, weights of their own, three retrained models, defaults. Test accuracy of the others: retrained .587, .537, .532;
-    fine-tuning .592, .529, .536, l1_sparse .604, .558, .598, bad teacher .577, .488, .527, none of the alphabet's held-out drawings read as it
-    was (target .40 to .64). ssd leaves .74, .47, .49 of the forget rows; ascent keeps .01 of the others.
-    Bounds were set on alphabet 3, seed 100: .02 of the forget rows failed for the bad teacher on alphabet 0
-    (.113; .007 before) and is .2 now. Fails if: retain rows are not those of the other alphabets, or forget rows keep their labels.
+    Four alphabets, one of them twice, target weights of their own and ten retrained models a draw, defaults. Test accuracy of the others,
+    retrained models less the method, mean and 95% interval: fine-tuning .005 (-.020 to .030), l1_sparse -.032 (-.040 to -.024), bad teacher
+    -.006 (-.031 to .019); none of the alphabet's held-out drawings are read as before (target .40 to .73), bad teacher leaves .04 to .11 of the
+    forget rows, the others 0. Tug-of-war behind fine-tuning: ssd .550 (.321 to .778), which leaves .40 to .74 of them, ascent .978 (.964 to
+    .992), which keeps .01 of the others. Bounds were set on alphabet 3, seed 100: .02 of the forget rows failed for the bad teacher on
+    alphabet 0 and is .2 since. Fails if: retain rows are not those of the other alphabets, or forget rows keep their labels.
     """
     methods = ("finetune", "l1_sparse", "bad_teacher", "ssd", "ascent")
-    for alphabet in range(3):
-        protocol = OmniglotBenchmark(forget=f"alphabet={alphabet}").run(shared_data / "omniglot")
-        one = ran(protocol, tmp_path, methods, seed=alphabet, retrained=3)
-        for what in ("accuracy:forget", "accuracy:retain", "accuracy:test", "accuracy:test_forget", "tow:all"):
-            print(alphabet, what, {name: round(one.of(name, what), 3) for name in ("target", "retrained", *methods)})
-        assert one.of("target", "accuracy:forget") > 0.97
-        for name in ("finetune", "l1_sparse", "bad_teacher"):
-            assert one.of(name, "accuracy:forget") < (0.2 if name == "bad_teacher" else 0.02)
-            assert one.of(name, "accuracy:test_forget") < 0.02
-            assert one.of(name, "accuracy:retain") > 0.98
-            assert one.of(name, "accuracy:test") > one.of("retrained", "accuracy:test") - 0.05
-        for name in ("ssd", "ascent"):
-            assert one.of(name, "tow:all") < one.of("finetune", "tow:all") - 0.2
-        assert one.of("ascent", "accuracy:retain") < 0.2
+    data = shared_data / "omniglot"
+    draws = [
+        ran(OmniglotBenchmark(forget=f"alphabet={one}").run(data), tmp_path, methods, seed=seed) for one, seed in DRAWS
+    ]
+
+    def of(name: str, what: str) -> np.ndarray:
+        return np.array([one.of(name, what) for one in draws])
+
+    for what in ("accuracy:forget", "accuracy:retain", "accuracy:test", "accuracy:test_forget", "tow:all"):
+        print(what, {name: of(name, what).round(3).tolist() for name in ("target", "retrained", *methods)})
+    assert (of("target", "accuracy:forget") > 0.97).all()
+    for name in ("finetune", "l1_sparse", "bad_teacher"):
+        assert (of(name, "accuracy:forget") < (0.2 if name == "bad_teacher" else 0.02)).all()
+        assert (of(name, "accuracy:test_forget") < 0.02).all()
+        assert (of(name, "accuracy:retain") > 0.98).all()
+        lost = mean_interval(of("retrained", "accuracy:test") - of(name, "accuracy:test"))
+        print(name, lost)
+        assert lost.high < 0.05
+    for name in ("ssd", "ascent"):
+        behind = mean_interval(of("finetune", "tow:all") - of(name, "tow:all"))
+        print(name, behind)
+        assert behind.low > 0.2
+    assert (of("ascent", "accuracy:retain") < 0.2).all()

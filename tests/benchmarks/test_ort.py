@@ -9,7 +9,8 @@ import pytest
 
 from expunge.benchmarks.ort import OrtBenchmark
 from expunge.facts.errors import InputError
-from expunge.pipeline.benchmark import benchmark_plan, check_benchmark, value_of
+from expunge.pipeline.benchmark import benchmark_plan, check_benchmark
+from expunge.pipeline.columns import value_of
 from expunge.pipeline.run import run_plan
 from expunge.store.store import Store
 

@@ -9,7 +9,8 @@ import pytest
 
 from expunge.benchmarks.restor import RestorBenchmark
 from expunge.facts.errors import InputError
-from expunge.pipeline.benchmark import benchmark_plan, check_benchmark, table, value_of
+from expunge.pipeline.benchmark import benchmark_plan, check_benchmark, table
+from expunge.pipeline.columns import value_of
 from expunge.pipeline.run import run_plan
 from expunge.store.store import Store
 

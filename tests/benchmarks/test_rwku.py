@@ -10,7 +10,8 @@ import pytest
 from expunge.benchmarks.rwku import RwkuBenchmark
 from expunge.contract.registry import find
 from expunge.facts.errors import InputError
-from expunge.pipeline.benchmark import benchmark_plan, check_benchmark, value_of
+from expunge.pipeline.benchmark import benchmark_plan, check_benchmark
+from expunge.pipeline.columns import value_of
 from expunge.pipeline.run import run_plan
 from expunge.statistics.rwku import ADVERSARIAL
 from expunge.store.store import Store

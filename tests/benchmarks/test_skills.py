@@ -14,7 +14,8 @@ from expunge.facts.errors import InputError
 from expunge.facts.record import Measurement, MethodFacts, Outcome, Record
 from expunge.facts.score import Score
 from expunge.modalities.text_build import new_text_model, train_tokenizer
-from expunge.pipeline.benchmark import benchmark_plan, check_benchmark, value_of
+from expunge.pipeline.benchmark import benchmark_plan, check_benchmark
+from expunge.pipeline.columns import value_of
 from expunge.pipeline.run import run_plan
 from expunge.sources._skills_world import SKILLS
 from expunge.sources.skills import Skills

@@ -113,6 +113,13 @@ def mean_interval(values: Sequence[float] | np.ndarray) -> Bounds:
     return mean_bounds(values, alpha=0.025)
 
 
+def over(draws: list[dict[str, float]], name: str, less: str = "") -> Bounds:
+    """Interval over draws of a reading, or of how far it lies above another."""
+    found = mean_interval([one[name] - (one[less] if less else 0) for one in draws])
+    print(name, less, f"{found.estimate:.3f} [{found.low:.3f}, {found.high:.3f}]")
+    return found
+
+
 def a_class(seed: int = 0) -> Measured:
     """Forget the threes: a retrained model never answers 3."""
     return measured("class=3", 0.0, 0.5, 10, seed)

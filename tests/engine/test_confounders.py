@@ -12,13 +12,10 @@ from classifiers import mean_interval
 from expunge.contract.job import Job
 from expunge.contract.model import Model
 from expunge.engine.confounders import FLAG, Candidate, attributions, candidate, confounders, inputs_of
-from expunge.engine.fit_many import fit_many
 from expunge.facts.errors import InputError
 from expunge.facts.rows import Row, Rows
-from expunge.sources.shortcut import Shortcut
 from expunge.testbeds.poisoned import untrained
 from expunge.testbeds.shortcut import ShortcutDigits, everything, shortcut_digits
-from expunge.testbeds.vision import CLASS_RECIPE
 
 PATCH = {54, 55, 62, 63}
 SEEDS = (0, 1, 2, 3, 4)
@@ -91,17 +88,6 @@ def test_no_candidate_is_refused() -> None:
         confounders(untrained(0), same, clusters=2, mass=0.25, job=Job())
 
 
-def even_models(of: ShortcutDigits) -> list[Model]:
-    """Ten models that had no use for the patch: as many rows bear it, drawn without regard to the label."""
-    train = everything(of.rows)
-    share = sum("patched" in row.fields for row in train) / len(train)
-    even = everything(Shortcut(seed=of.seed, share=share, elsewhere=share).run())
-    seeds = [1000 * (of.seed + 1) + i for i in range(10)]
-    models = [untrained(one) for one in seeds]
-    fit_many(models, [even] * 10, [CLASS_RECIPE.model_copy(update={"seed": one}) for one in seeds], job=Job())
-    return models
-
-
 def first_of(model: Model, of: ShortcutDigits) -> Candidate:
     """The concept that comes first."""
     return confounders(model, everything(of.rows), clusters=20, mass=0.25, job=Job())[0]
@@ -125,15 +111,16 @@ def score_of_the_patch(of: ShortcutDigits) -> float:
 
 
 def test_claim_the_patch_is_flagged_without_labels() -> None:
-    """Seed 0: the patch comes first at .90 (.72 in the model that had no use for it), and 109 rows are said to show it, all 98 that do;
-    five seeds below.
+    """Seed 0: the patch comes first at .90 (.76 in ten models that had no use for it, at most .83), and 109 rows are said to show it, all
+    98 that do; five seeds below.
 
     Fails if: clusters are ranked by size or purity, or a concept's inputs are not its most attributed.
     """
     of = problem(0)
-    free = first_of(of.free, of).score
-    assert free < FLAG
-    assert score_of_the_patch(of) >= free + 0.05
+    free = [first_of(one, of).score for one in of.free]
+    print(free, np.mean(free))
+    assert max(free) < FLAG
+    assert score_of_the_patch(of) >= np.mean(free) + 0.05
 
 
 @pytest.mark.slow
@@ -141,13 +128,13 @@ def test_claim_the_patch_stands_out_against_ten_models_without_it_on_five_seeds(
     """The patch comes first on each, at .877 (95% interval [.856, .898]), and 109 to 114 rows are said to show it, all 94 to 102 that
     do.
 
-    Models that had no use for it, ten a seed: what comes first scores .750 [.708, .791], .127 [.082, .173] below, and is flagged in
-    none of the fifty.
+    Models that had no use for it, ten a seed: what comes first scores .756 [.732, .780], .121 [.082, .160] below, and is flagged in
+    two of the fifty (at most .862).
     Fails as above.
     """
     planted = np.array([score_of_the_patch(problem(seed)) for seed in SEEDS])
-    free = np.array([[first_of(one, problem(seed)).score for one in even_models(problem(seed))] for seed in SEEDS])
+    free = np.array([[first_of(one, problem(seed)).score for one in problem(seed).free] for seed in SEEDS])
     above = mean_interval(planted - free.mean(1))
-    print(mean_interval(planted), mean_interval(free.mean(1)), above, free.max())
+    print(mean_interval(planted), mean_interval(free.mean(1)), above, free.max(), (free >= FLAG).sum())
     assert above.low >= 0.05
     assert mean_interval((free >= FLAG).mean(1)).high <= 1 / 3

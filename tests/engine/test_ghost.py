@@ -77,20 +77,29 @@ def test_ghost_norms_equal_written_norms() -> None:
     torch.testing.assert_close(norms(uses, 4, shape), written)
 
 
+@pytest.mark.parametrize("few_places", [0, 99])
 @pytest.mark.parametrize("channels", [2, ghost.FEW_CHANNELS])
 @pytest.mark.parametrize(
     ("kernel", "stride", "padding", "dilation"),
     [((3, 3), 1, 1, 1), ((3, 3), 2, 0, 1), ((3, 3), 1, 2, 2), ((3, 2), (1, 2), (1, 0), (2, 1))],
 )
 def test_a_convolution_read_by_patches_is_autograds(
-    channels: int, kernel: Pair, stride: int | Pair, padding: int | Pair, dilation: int | Pair
+    channels: int,
+    few_places: int,
+    kernel: Pair,
+    stride: int | Pair,
+    padding: int | Pair,
+    dilation: int | Pair,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Fails if the kernel's sides, stride, padding or dilation do not reach the patches, in either order of memory."""
-    module = nn.Conv2d(channels, 3, kernel, stride=stride, padding=padding, dilation=dilation)
+    """Fails if the kernel's sides, stride, padding or dilation do not reach the patches, a pair of places counts once, or a block is lost."""
+    monkeypatch.setattr(ghost, "FEW_PLACES", few_places)
+    monkeypatch.setattr(ghost, "BLOCK", 2000)
+    module = nn.Conv2d(channels, 3, kernel, stride=stride, padding=padding, dilation=dilation).double()
     draw = torch.Generator().manual_seed(0)
-    images = torch.randn(4, channels, 7, 6, generator=draw)
+    images = torch.randn(4, channels, 7, 6, generator=draw, dtype=torch.float64)
     output = module(images)
-    gradients = torch.randn(output.shape, generator=draw)
+    gradients = torch.randn(output.shape, generator=draw, dtype=torch.float64)
     wanted = torch.stack(
         [torch.autograd.grad((module(images[i : i + 1]) * gradients[i]).sum(), module.weight)[0] for i in range(4)]
     )
@@ -99,8 +108,16 @@ def test_a_convolution_read_by_patches_is_autograds(
     torch.testing.assert_close(squares([use], 4, shape), wanted.square().sum(0))
     torch.testing.assert_close(norms([use], 4, shape), wanted.flatten(1).norm(dim=1))
     torch.testing.assert_close(write_out([use, use], slice(1, 3), shape), 2 * wanted[1:3])
-    direction = torch.randn(shape, generator=draw)
+    direction = torch.randn(shape, generator=draw, dtype=torch.float64)
     torch.testing.assert_close(use.dot(direction), (wanted * direction).flatten(1).sum(1))
+
+
+def test_squares_over_pairs_of_places_are_never_negative() -> None:
+    """Gradients that are zero but for rounding. Fails if what a sum of signed terms falls below zero is left so."""
+    module, images = nn.Conv2d(64, 2, 1), torch.randn(5, 64, 1, 3, generator=torch.Generator().manual_seed(0))
+    images[..., 2] = -images[..., 0] - images[..., 1]
+    found = squares([Convolved(module, images, torch.ones(5, 2, 1, 3))], 5, module.weight.shape)
+    assert 0 <= found.min() <= found.max() < 1e-4
 
 
 def test_sums_over_examples_in_any_order_of_memory() -> None:

@@ -12,7 +12,9 @@ import pytest
 from classifiers import mean_interval
 from sklearn.ensemble import RandomForestClassifier
 
-from expunge.estimators._dare_tree import Branch, Leaf, Table, draw, key_of, mixed
+from expunge.estimators._dare_draws import draw
+from expunge.estimators._dare_nodes import Branch, Leaf, Table
+from expunge.estimators._hashes import key_of, mixed
 from expunge.estimators.dare_forest import DaREForest
 from expunge.facts.errors import InputError
 

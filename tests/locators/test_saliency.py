@@ -5,7 +5,7 @@ from statistics import fmean
 import numpy as np
 import pytest
 from classifiers import mean_interval, read
-from digits_gap import SEEDS, digits_gap, removed
+from digits_gap import RETRAINED, SEEDS, digits_gap, removed
 from locator_models import linear, table, text
 
 from expunge.contract.apply import locate
@@ -13,6 +13,7 @@ from expunge.contract.splits import Splits
 from expunge.engine.select import Portion
 from expunge.locators.saliency import Saliency
 from expunge.metrics.average_gap import AverageGap
+from expunge.statistics.bounds import Bounds
 
 
 def test_by_hand() -> None:
@@ -51,60 +52,77 @@ def test_a_language_models_half() -> None:
     assert set(mask.entries) == {name for name, _ in model.module.named_parameters()}
 
 
+SALIENT = "random_label+saliency"
 OTHERS = ("random_label", "ascent", "finetune", "l1_sparse")
 OWN = (0, 1)
 """Method seeds of each problem seed."""
 
 
 def mean_gap(case: str, seed: int, label: str) -> float:
-    """Average gap to three retrained models, over the method seeds."""
+    """Average gap to ten retrained models, over the method seeds."""
     return fmean(read(AverageGap(), removed(case, seed, label, own)) for own in OWN)
 
 
-def test_claim_on_wrong_labels_salient_relabelling_beats_ascent_and_not_fine_tuning() -> None:
-    """Average gap on seed 0: salient 4.4, all weights 5.9, ascent 10.5, fine-tuning 2.7; do nothing 17.0, retrained .3 to 1.1.
+def anchors(case: str, seed: int) -> tuple[float, list[float]]:
+    """Average gap of doing nothing, and of each retrained model to the other nine."""
+    found = digits_gap(case, seed).evidence
+    return read(AverageGap(), found["target"]), [read(AverageGap(), found[f"retrained-{i}"]) for i in range(RETRAINED)]
 
-    Fails if the least salient entries may move (12.8), or none (17.0). It does not fail if the mask is lost (all entries move): that
+
+def test_claim_on_wrong_labels_salient_relabelling_beats_ascent_and_not_fine_tuning() -> None:
+    """Average gap on seed 0: salient 4.4, all weights 5.4, ascent 9.9, fine-tuning 2.9; do nothing 17.1, ten retrained models .6 to 1.4.
+
+    Fails if the least salient entries may move (13.0), or none (17.1). It does not fail if the mask is lost (all entries move): that
     difference is within the noise of five problems, below; that a mask holds is in test_masked_training.
     """
-    anchors = digits_gap("random", 0).evidence
-    salient = mean_gap("random", 0, "random_label+saliency")
-    assert max(read(AverageGap(), anchors[f"retrained-{i}"]) for i in range(3)) < mean_gap("random", 0, "finetune")
-    assert mean_gap("random", 0, "finetune") < salient
-    assert salient < mean_gap("random", 0, "ascent") < read(AverageGap(), anchors["target"])
+    nothing, again = anchors("random", 0)
+    gaps = {name: mean_gap("random", 0, name) for name in (SALIENT, "random_label", "ascent", "finetune")}
+    print(gaps, "do nothing", nothing, "retrained", again)
+    assert max(again) < gaps["finetune"] < gaps[SALIENT] < gaps["ascent"] < nothing
+
+
+def over_five(case: str) -> dict[str, Bounds]:
+    """See the average gaps over five problems; return how much further than each other method salient relabelling lies."""
+    gaps = {name: np.array([mean_gap(case, seed, name) for seed in SEEDS]) for name in (SALIENT, *OTHERS)}
+    nothing, again = zip(*(anchors(case, seed) for seed in SEEDS), strict=True)
+    kept = {**gaps, "do nothing": nothing, "retrained": np.mean(again, axis=1), "furthest": np.max(again, axis=1)}
+    further = {name: mean_interval(gaps[SALIENT] - kept[name]) for name in (*OTHERS, "furthest")}
+    print(case, kept, {name: mean_interval(each) for name, each in kept.items()}, "further than", further)
+    assert further["furthest"].low > 0
+    return further
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_claim_of_the_smallest_gap_does_not_hold_over_five_problems() -> None:
     """The claim of SalUn's tables (nearer to retraining than random labels, ascent, fine-tuning and l1 sparsity) holds against ascent alone.
 
-    A random tenth, a fifth of its labels wrong; five draws of rows and models, three retrained models each, two method seeds; settings as
-    docs/results/digits.md found them on two other draws. Average gap: salient 6.6, all weights 7.5, ascent 13.0, fine-tuning 4.0,
-    l1 7.2; do nothing 18.8, retrained 1.2. Paired difference with 95% interval: to ascent -6.5 [-9.8, -3.1], to fine-tuning +2.6
-    [.7, 4.5]: worse; to all weights -1.0 [-3.1, 1.2] and to l1 -.7 [-3.1, 1.8]: not told apart.
+    A random tenth, a fifth of its labels wrong; five draws of rows and models, ten retrained models each, two method seeds; settings as
+    docs/results/digits.md found them on two other draws (with and without the mask they are the same). Average gap: salient 6.4, all
+    weights 7.6, ascent 12.7, fine-tuning 3.9, l1 6.2; do nothing 18.7, retrained 1.0. Paired difference with 95% interval: to ascent
+    -6.3 [-8.1, -4.5], to fine-tuning +2.5 [.5, 4.5]: worse; to all weights -1.3 [-4.2, 1.7] and to l1 +.2 [-2.1, 2.5]: not told apart;
+    to the retrained model furthest from the others +4.6 [2.3, 7.0].
     Fails as above.
     """
-    salient = [mean_gap("random", seed, "random_label+saliency") for seed in SEEDS]
-    found = {
-        name: mean_interval(np.subtract(salient, [mean_gap("random", seed, name) for seed in SEEDS])) for name in OTHERS
-    }
-    print(found)
-    assert found["ascent"].high < 0
-    assert found["finetune"].low > 0
+    further = over_five("random")
+    assert further["ascent"].high < 0
+    assert further["finetune"].low > 0
     for name in ("random_label", "l1_sparse"):
-        assert found[name].low < 0 < found[name].high, name
+        assert further[name].low < 0 < further[name].high, name
 
 
 @pytest.mark.slow
-def test_claim_on_a_class_salient_relabelling_is_no_nearer_than_relabelling() -> None:
-    """The threes, on three problems: nearer than ascent, further than fine-tuning and l1 sparsity, on each; all within 1.1 but ascent.
+@pytest.mark.timeout(1800)
+def test_claim_on_a_class_salient_relabelling_is_not_told_from_relabelling() -> None:
+    """The threes, on five problems: nearer than ascent, further than fine-tuning and l1 sparsity; all means within .6 but ascent's.
 
-    Fails as above.
+    Average gap: salient .55 [.39, .72], all weights .44, ascent 3.1, fine-tuning .10, l1 .06; do nothing 50.1, retrained .06. Paired
+    difference with 95% interval: to ascent -2.5 [-4.2, -.8], to fine-tuning +.45 [.28, .62], to l1 +.49 [.31, .67], to all weights +.11
+    [-.11, .32], to the retrained model furthest from the others +.42 [.28, .56].
+    Fails if no entry may move (50.1). It does not fail if the least salient ones may (.64 [.38, .90]): here the choice does not show.
     """
-    for seed in SEEDS[:3]:
-        gaps = {name: mean_gap("class", seed, name) for name in (*OTHERS, "random_label+saliency")}
-        print(seed, gaps)
-        salient = gaps.pop("random_label+saliency")
-        assert gaps["finetune"] < salient < gaps["ascent"]
-        assert gaps["l1_sparse"] < salient
-        assert salient > gaps["random_label"] - 0.3
+    further = over_five("class")
+    assert further["ascent"].high < 0
+    for name in ("finetune", "l1_sparse"):
+        assert further[name].low > 0, name
+    assert -0.3 < further["random_label"].low < 0 < further["random_label"].high

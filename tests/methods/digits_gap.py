@@ -81,12 +81,12 @@ SETTINGS: Mapping[str, Mapping[str, Mapping[str, float]]] = {
     },
     "random": {
         "finetune": {"lr": 0.0192, "batch_size": 64},
-        "l1_sparse": {"lr": 0.00785, "alpha": 0.000925, "batch_size": 64},
-        "ascent": {"lr": 0.0006, "batch_size": 64},
-        "random_label": {"lr": 0.00484, "retain_weight": 8.31, "batch_size": 64},
-        "random_label+saliency": {"lr": 0.00941, "retain_weight": 7.67, "batch_size": 64},
-        "scrub": {"lr": 0.00869, "alpha": 0.00286, "max_epochs": 3, "batch_size": 64},
-        "bad_teacher": {"lr": 0.00976, "retain_weight": 0.676, "batch_size": 64},
+        "l1_sparse": {"lr": 0.00971, "alpha": 0.000212, "batch_size": 64},
+        "ascent": {"lr": 0.000766, "batch_size": 64},
+        "random_label": {"lr": 0.00873, "retain_weight": 7.97, "batch_size": 64},
+        "random_label+saliency": {"lr": 0.00873, "retain_weight": 7.97, "batch_size": 64},
+        "scrub": {"lr": 0.00753, "alpha": 0.00297, "max_epochs": 4, "batch_size": 64},
+        "bad_teacher": {"lr": 0.00609, "retain_weight": 6.4, "batch_size": 64},
     },
 }
 """What the page's search chose for each method, on two other problems."""

@@ -86,28 +86,32 @@ def measured(case: str, seed: int) -> Found:
     return found
 
 
-def test_claim_follows_the_untrained_model_and_not_the_retrained_ones() -> None:
-    """Wrong labels, seed 0: likeness to an untrained model .93 (ten retrained models .28 to .29, do nothing .24), retain error 24%.
+def test_claim_goes_half_way_to_the_untrained_model_and_no_nearer_to_the_retrained_ones() -> None:
+    """Wrong labels, seed 0: likeness to an untrained model .61 (ten retrained models .28 to .29, do nothing .24), retain error 5.4%.
 
-    From the retrained models it lies .51 bits, doing nothing .26, retraining once more .06. Fails if the teachers change places.
+    From the retrained models it lies .25 bits, doing nothing .26, retraining once more .06. Fails if the teachers change places.
     """
     found = measured("random", 0)
-    assert found.nothing_alike < found.least_alike < found.most_alike < 0.5 < 0.7 < found.alike < 1
-    assert found.again_away < found.nothing_away < found.away - 0.1
-    assert 10 < found.retain_error < 30
+    assert found.nothing_alike < found.least_alike < found.most_alike < 0.5 < found.alike < 0.7
+    assert found.again_away < found.away
+    assert abs(found.away - found.nothing_away) < 0.1
+    assert 2 < found.retain_error < 30
 
 
-def over_five(case: str) -> tuple[Bounds, Bounds]:
-    """See whose the answers on forget rows are; how many bits further from retraining than doing nothing, and than retraining once more."""
+def over_five(case: str) -> dict[str, Bounds]:
+    """See whose the answers on forget rows are; also how many bits further from retraining than doing nothing, and than retraining again."""
     found = Found(*np.array([measured(case, seed) for seed in SEEDS]).T)
     over = {name: mean_interval(values) for name, values in found._asdict().items()}
-    further = [mean_interval(found.away - other) for other in (found.nothing_away, found.again_away)]
-    print(case, over, "further than doing nothing, than retraining once more", further)
-    assert over["most_alike"].high < 0.5 < 0.7 < over["alike"].low < over["alike"].high < 1
+    over |= {
+        "than nothing": mean_interval(found.away - found.nothing_away),
+        "than again": mean_interval(found.away - found.again_away),
+    }
+    print(case, over)
+    assert over["most_alike"].high < 0.5 < over["alike"].low < over["alike"].high < 1
     assert mean_interval(found.least_alike - found.nothing_alike).low > 0
     assert over["retain_error"].high < {"class": 2, "random": 30}[case]
     assert mean_interval(found.nothing_away - found.again_away).low > 0
-    return further[0], further[1]
+    return over
 
 
 @pytest.mark.slow
@@ -120,18 +124,22 @@ def test_claim_over_five_problems_of_a_class() -> None:
     retraining once more.
     Fails as above, or if the frozen teacher gets the forget rows.
     """
-    to_nothing, to_retraining = over_five("class")
-    assert to_nothing.high < -0.2
-    assert to_retraining.low > 0.2
+    over = over_five("class")
+    assert over["alike"].low > 0.7
+    assert over["than nothing"].high < -0.2
+    assert over["than again"].low > 0.2
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_claim_over_five_problems_with_wrong_labels_costs_retain_accuracy_and_doing_nothing_is_nearer() -> None:
-    """Likeness to an untrained model .93 [.93, .94] (of the retrained model most like one .30, do nothing .24), retain error 23% [20, 26].
+def test_claim_over_five_problems_with_wrong_labels_is_met_half_way_and_costs_retain_accuracy() -> None:
+    """Likeness to an untrained model .60 [.59, .62], not the .7 set before (of the retrained model most like one .30, do nothing .24).
 
-    Bits to the retrained models .51 [.50, .52]: .22 [.17, .27] further than doing nothing, .44 [.43, .45] further than retraining once
-    more. Fails as above.
+    Retain error 4.8% [3.5, 6.2], not within the 2 that a class keeps to. Bits to the retrained models .26 [.25, .27]: about those of doing
+    nothing (-.035 [-.069, -.0004]), .19 [.17, .21] further than retraining once more. Fails as above.
     """
-    to_nothing, _ = over_five("random")
-    assert to_nothing.low > 0.1
+    over = over_five("random")
+    assert over["alike"].high < 0.7
+    assert over["retain_error"].low > 2
+    assert -0.1 < over["than nothing"].low < over["than nothing"].high < 0.1
+    assert over["than again"].low > 0

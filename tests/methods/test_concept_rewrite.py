@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
-from statistics import fmean
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from classifiers import mean_interval
 from tiny_problems import Tiny
 
 from expunge.contract.apply import unlearn
@@ -23,7 +24,10 @@ from expunge.methods.concept_rewrite import ConceptRewrite
 from expunge.sources.shortcut import Shortcut
 from expunge.testbeds.shortcut import ShortcutDigits, accuracy, everything, patch_saliency, shortcut_digits
 
-SEEDS = (0, 1, 2)
+SEEDS = (10, 20, 30, 40, 50)
+"""Of draws that claims are reported on: bounds were set on 0, 1 and 2."""
+LEAST = {"gap": 6.0, "gained": 4.0, "closed": 0.6, "ahead": 0.0, "test": -3.0, "spared": 0.25}
+"""Bounds of the paper's sentence, see `sentence`."""
 
 
 @cache
@@ -47,9 +51,27 @@ def measured(model: Model, given: ShortcutDigits) -> dict[str, float]:
     }
 
 
+def on_average(models: Sequence[Model], given: ShortcutDigits) -> dict[str, float]:
+    """The means over models of what is measured."""
+    every = [measured(one, given) for one in models]
+    return {name: float(np.mean([one[name] for one in every])) for name in every[0]}
+
+
 def after(given: ShortcutDigits, splits: Splits | None = None, **settings: Any) -> tuple[Model, dict[str, Any]]:
     job = Job()
     return unlearn(ConceptRewrite(**settings), given.target, splits or given.splits, job=job)[0], job.notes
+
+
+@cache
+def compared(seed: int) -> dict[str, dict[str, float]]:
+    """What is measured of doing nothing and of the rule, and on average of ten shortcut-free and ten retrained models."""
+    given = problem(seed)
+    return {
+        "nothing": measured(given.target, given),
+        "rule": measured(after(given)[0], given),
+        "free": on_average(given.free, given),
+        "retrained": on_average(given.retrained, given),
+    }
 
 
 def test_the_head_by_hand(clouds: Tiny) -> None:
@@ -77,84 +99,138 @@ def test_the_head_by_hand(clouds: Tiny) -> None:
     assert facts.notes["concept_rows"] == len(forget)
 
 
+def sentence(seed: int) -> dict[str, float]:
+    """Of flipped accuracy: gap of doing nothing to shortcut-free models, gain, gap left, share closed, points ahead of retrained models;
+    points of test accuracy, and the share of the patch's saliency that is gone.
+    """
+    at = compared(seed)
+    print(seed, at)
+    nothing, rule, free = at["nothing"], at["rule"], at["free"]
+    gap, gained = free["flipped"] - nothing["flipped"], rule["flipped"] - nothing["flipped"]
+    return {
+        "gap": gap,
+        "gained": gained,
+        "left": gap - gained,
+        "closed": gained / gap,
+        "ahead": rule["flipped"] - at["retrained"]["flipped"],
+        "test": rule["test"] - nothing["test"],
+        "spared": 1 - rule["saliency"] / nothing["saliency"],
+    }
+
+
+def intervals(every: Sequence[dict[str, float]]) -> dict[str, Any]:
+    """The 95% interval of the mean over draws of each number."""
+    found = {name: mean_interval([one[name] for one in every]) for name in every[0]}
+    print(*found.items(), sep="\n")
+    return found
+
+
 def test_claim_not_the_patch() -> None:
-    """The paper's sentence. Measured, seeds 0, 1, 2: flipped 91.1, 94.6, 92.0 (do nothing 65.7, 85.7, 84.4; shortcut-free 96.1, 96.7, 97.4;
-    retrained without the patched rows 89.8, 91.3, 87.0); test 97.4, 97.2, 95.9 (98.0, 98.0, 96.9); saliency of the patch 10.5, 9.6,
-    13.7 (26.2, 20.2, 22.1; shortcut-free 9.8). It holds in this: three quarters of the gap to the shortcut-free model close.
+    """The paper's sentence on one draw: flipped accuracy 65.7, by the rule 91.1; ten shortcut-free models 96.6, ten retrained ones 89.6.
+
+    Test accuracy 98.0 and 97.4; the patch's saliency 26.2 and 10.5 (shortcut-free 9.6). Five draws below.
 
     Fails if: the concept vector is projected out in place of the pattern, or the pattern holds the label.
     """
-    closed, ahead = [], []
-    for seed in SEEDS:
-        given = problem(seed)
-        nothing, free = measured(given.target, given), measured(given.free, given)
-        now = measured(after(given)[0], given)
-        assert free["flipped"] - nothing["flipped"] > 6
-        assert now["flipped"] >= nothing["flipped"] + 4
-        assert now["test"] >= nothing["test"] - 3
-        assert now["saliency"] <= 0.75 * nothing["saliency"]
-        closed.append((now["flipped"] - nothing["flipped"]) / (free["flipped"] - nothing["flipped"]))
-        ahead.append(now["flipped"] - accuracy(given.retrained, given.rows["test_flipped"]))
-    assert fmean(closed) >= 0.6
-    assert fmean(ahead) >= 0
+    found = sentence(0)
+    print(found)
+    assert {name: found[name] >= least for name, least in LEAST.items()} == dict.fromkeys(LEAST, True)
 
 
+@pytest.mark.slow
+def test_claim_not_the_patch_on_five_draws() -> None:
+    """Means and 95% intervals: flipped 74.6 [70.6, 78.7], by the rule 92.2 [90.4, 94.0]; ten shortcut-free models a draw 97.2 [96.7, 97.6],
+    ten retrained without the patched rows 86.6 [84.7, 88.4]. Paired with these, the rule closes .78 [.70, .86] of the gap of 22.5 [18.1,
+    27.0], leaves 4.9 [2.9, 7.0] of it, and is 5.7 [3.7, 7.7] ahead of retraining: "near", and below.
+
+    Test accuracy moves by -.5 [-.8, -.2] (98.4 to 97.9); .53 [.46, .61] of the patch's saliency is gone (22.8 to 10.6; shortcut-free 10.4
+    [8.9, 11.9]). Fails as above, or if nothing of the gap is left.
+    """
+    found = intervals([sentence(seed) for seed in SEEDS])
+    intervals(
+        [{f"{who} {what}": x for who, own in compared(seed).items() for what, x in own.items()} for seed in SEEDS]
+    )
+    assert {name: found[name].low >= least for name, least in LEAST.items()} == dict.fromkeys(LEAST, True)
+    assert found["left"].low > 0
+
+
+@pytest.mark.slow
 def test_claim_of_the_label_without_its_patch_does_not_hold() -> None:
-    """Forbidding the patch does not teach what else a three is: accuracy on threes without it stays at 82.0, 81.7, 52.7 (do nothing 82.0,
-    85.0, 54.5; shortcut-free 95.1, 100, 96.4). Fitting the head under the rule (refit .1) gives 88.5, 95.0, 72.7, flipped 89.8, 94.3, 92.6.
+    """Forbidding the patch does not teach what else a three is: accuracy on threes without it is 78.0 [67.0, 89.1] and moves by -3.4
+    [-5.9, -.8]; ten shortcut-free models a draw are 22.2 [11.1, 33.4] above.
+
+    Fitting the head under the rule (refit .1) adds 11.9 [2.2, 21.5]: more than nothing, but the 4 that were asked for are not sure. Flipped
+    accuracy is then 91.2 [88.9, 93.6], 16.6 [11.8, 21.4] above doing nothing.
 
     Fails if: fitting the head changes nothing, or reads the concept again.
     """
-    found = {
-        name: [measured(after(problem(seed), **settings)[0], problem(seed)) for seed in SEEDS]
-        for name, settings in {"rule": {}, "fitted": {"refit": 0.1}}.items()
-    }
-    bare = {name: fmean(one["bare"] for one in several) for name, several in found.items()}
-    nothing = [measured(problem(seed).target, problem(seed)) for seed in SEEDS]
-    free = fmean(measured(problem(seed).free, problem(seed))["bare"] for seed in SEEDS)
-    assert abs(bare["rule"] - fmean(one["bare"] for one in nothing)) <= 8
-    assert bare["rule"] <= free - 10
-    assert bare["fitted"] >= bare["rule"] + 4
-    assert fmean(one["flipped"] for one in found["fitted"]) >= fmean(one["flipped"] for one in nothing) + 7
+    every = []
+    for seed in SEEDS:
+        given, at = problem(seed), compared(seed)
+        rule, fitted = at["rule"], measured(after(given, refit=0.1)[0], given)
+        every.append(
+            {
+                "nothing": at["nothing"]["bare"],
+                "rule": rule["bare"],
+                "fitted": fitted["bare"],
+                "free": at["free"]["bare"],
+                "moved": rule["bare"] - at["nothing"]["bare"],
+                "short": at["free"]["bare"] - rule["bare"],
+                "by fitting": fitted["bare"] - rule["bare"],
+                "flipped, fitted": fitted["flipped"],
+                "flipped gained": fitted["flipped"] - at["nothing"]["flipped"],
+            }
+        )
+        print(every[-1])
+    found = intervals(every)
+    assert -8 <= found["moved"].low <= found["moved"].high <= 0
+    assert found["short"].low >= 10
+    assert 0 < found["by fitting"].low <= 4 <= found["by fitting"].high
+    assert found["flipped gained"].low >= 7
 
 
+@pytest.mark.slow
 def test_claim_of_discovery_and_of_few_exemplars() -> None:
-    """Flipped accuracy, seeds 0, 1, 2: nobody says what shows the patch (forget rows without it) 90.2, 94.6, 92.0; ten exemplars, the other patched rows unmarked
-    among the retain rows: as given 65.9, 86.3, 83.9 (as doing nothing), with rows alike 92.2, 95.4, 92.0.
+    """Nobody says what shows the patch (forget rows without it): it is flagged on each draw, and flipped accuracy gains 18.0 [13.9, 22.2].
+
+    Ten exemplars (eleven on one draw), the other patched rows unmarked among the retain rows: as given 1.9 [-1.0, 4.7], with rows alike
+    17.8 [13.7, 21.9].
 
     Fails if: discovery reads who is forget, or rows alike are not looked for.
     """
-    few: dict[str, list[float]] = {"exemplars": [], "alike": [], "discovered": []}
-    nothing = [accuracy(problem(seed).target, problem(seed).rows["test_flipped"]) for seed in SEEDS]
+    every = []
     for seed in SEEDS:
         given = problem(seed)
+        nothing = accuracy(given.target, given.rows["test_flipped"])
         rows = Shortcut(seed=seed, known=0.1).run()
-        splits = Splits.of(**{name: rows[name] for name in SPLITS})
+        few = Splits.of(**{name: rows[name] for name in SPLITS})
         assert {row.id for row in everything(rows)} == {row.id for row in everything(given.rows)}
-        for concept, several in few.items():
-            bare = Splits.of(
-                forget=Rows(tuple(of(rows["retain"], patched=False))[:10]),
-                retain=Rows(
-                    (*tuple(of(rows["retain"], patched=False))[10:], *of(rows["retain"], patched=True), *rows["forget"])
-                ),
-            )
-            model, notes = after(given, bare if concept == "discovered" else splits, concept=concept)
-            several.append(accuracy(model, rows["test_flipped"]))
-            if concept == "discovered":
-                assert notes["concept_label"] == 3
-                assert notes["concept_flagged"]
-                assert len(notes["concept_exemplars"]) == 5
-                assert set(notes["concept_inputs"]) & {54, 55, 62, 63}
-    assert fmean(few["discovered"]) >= fmean(nothing) + 8
-    assert fmean(few["alike"]) >= fmean(nothing) + 8
-    assert abs(fmean(few["exemplars"]) - fmean(nothing)) <= 5
+        bare = tuple(of(rows["retain"], patched=False))
+        none = Splits.of(
+            forget=Rows(bare[:10]), retain=Rows((*bare[10:], *of(rows["retain"], patched=True), *rows["forget"]))
+        )
+        every.append({})
+        for concept, splits in (("exemplars", few), ("alike", few), ("discovered", none)):
+            model, notes = after(given, splits, concept=concept)
+            every[-1][concept] = accuracy(model, rows["test_flipped"])
+            every[-1][f"{concept} gained"] = accuracy(model, rows["test_flipped"]) - nothing
+        print(nothing, len(few.forget), every[-1], notes)
+        assert notes["concept_label"] == 3
+        assert notes["concept_flagged"]
+        assert len(notes["concept_exemplars"]) == 5
+        assert set(notes["concept_inputs"]) & {54, 55, 62, 63}
+    found = intervals(every)
+    assert found["discovered gained"].low >= 8
+    assert found["alike gained"].low >= 8
+    assert -5 <= found["exemplars gained"].low <= found["exemplars gained"].high <= 5
 
 
+@pytest.mark.slow
 def test_claim_of_the_concept_vector_alone_does_not_hold() -> None:
-    """Projecting the concept vector out of the head's input, as concept spaces are used, gives flipped 68.7, 87.0, 85.0 (do nothing 65.7, 85.7,
-    84.4): it tells the patch, and is not what the patch adds. Fails if: that is no longer so.
+    """Projecting the concept vector out of the head's input, as concept spaces are used, gives flipped 76.3 [73.2, 79.5], a gain of 1.7
+    [.7, 2.7]: it tells the patch, and is not what the patch adds. Fails if: what is projected out is the pattern.
     """
-    gains = []
+    every = []
     for seed in SEEDS:
         given = problem(seed)
         rows = everything(given.rows)
@@ -169,8 +245,10 @@ def test_claim_of_the_concept_vector_alone_does_not_hold() -> None:
             head.weight.copy_(torch.from_numpy(weight))  # type: ignore[operator, union-attr]
             head.bias.copy_(torch.from_numpy(bias))  # type: ignore[operator, union-attr]
         flipped = given.rows["test_flipped"]
-        gains.append(accuracy(copy, flipped) - accuracy(given.target, flipped))
-    assert fmean(gains) <= 4
+        every.append({"flipped": accuracy(copy, flipped)})
+        every[-1]["gained"] = every[-1]["flipped"] - accuracy(given.target, flipped)
+        print(every[-1])
+    assert intervals(every)["gained"].high <= 4
 
 
 def test_settings_that_make_no_sense() -> None:

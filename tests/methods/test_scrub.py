@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 from classifiers import mean_interval, read, share_right
-from digits_gap import SEEDS, digits_gap, removed
+from digits_gap import RETRAINED, SEEDS, digits_gap, removed
 from tiny_problems import Tiny, mean_over_positions, nll, plain
 from torch import Tensor
 
+from expunge.contract.evidence import Evidence
 from expunge.contract.model import Model
 from expunge.engine.descend import Descent
 from expunge.methods import scrub
@@ -100,66 +101,103 @@ def test_forgets_and_keeps(people: Tiny, clouds: Tiny) -> None:
     clouds.removes(SCRUB, {"batch_size": 4}, forget=0.1, retain=0.9, seeds=(0, 1, 2))
 
 
+OWN = (0, 1)
+"""Method seeds of each problem seed."""
+
+
+def retrained(case: str, seed: int) -> list[Evidence]:
+    found = digits_gap(case, seed).evidence
+    return [found[f"retrained-{i}"] for i in range(RETRAINED)]
+
+
+def forget_error(case: str, seed: int, label: str) -> float:
+    """In percent, over the method seeds."""
+    return 100 - fmean(share_right(removed(case, seed, label, own), "forget") for own in OWN)
+
+
 def short_of(seed: int, label: str) -> float:
-    """How far the error on forget rows lies from that of three retrained models, in points, over two method seeds."""
-    anchors = digits_gap("random", seed).evidence
-    again = fmean(share_right(anchors[f"retrained-{i}"], "forget") for i in range(3))
-    return fmean(abs(share_right(removed("random", seed, label, own), "forget") - again) for own in (0, 1))
+    """How far the error on forget rows lies from the mean of ten retrained models, in points, over the method seeds."""
+    again = fmean(share_right(one, "forget") for one in retrained("random", seed))
+    return fmean(abs(share_right(removed("random", seed, label, own), "forget") - again) for own in OWN)
 
 
 def mean_of(metric: Any, key: str, case: str, seed: int, label: str) -> float:
-    return fmean(read(metric, removed(case, seed, label, own), key) for own in (0, 1))
+    return fmean(read(metric, removed(case, seed, label, own), key) for own in OWN)
 
 
 def test_claim_raises_the_error_on_wrong_labels_towards_retrainings() -> None:
-    """Seed 0: forget error 24 (retrained 26 to 29, do nothing 0, ascent 16), average gap 2.4 (do nothing 17.0, ascent 10.5).
+    """Seed 0: forget error 25 (retrained 25 to 29, do nothing 0, ascent 22), average gap 2.8 (do nothing 17.1, ascent 9.9).
 
+    From the mean error of ten retrained models 2.1 points, ascent 5.3 (not the 10 that was set before); retain 98.9% right.
     Fails if a max pass minimises, or the min passes stop: retain rows are lost.
     """
-    at = digits_gap("random", 0)
-    assert short_of(0, "scrub") < 8 < 10 < short_of(0, "ascent")
-    gap = mean_of(AverageGap(), "all", "random", 0, "scrub")
-    assert gap < 0.5 * mean_of(AverageGap(), "all", "random", 0, "ascent")
-    assert gap < 0.3 * read(AverageGap(), at.evidence["target"])
-    assert share_right(removed("random", 0, "scrub", 0), "retain") > 96
+    nothing = digits_gap("random", 0).evidence["target"]
+    errors = {name: forget_error("random", 0, name) for name in ("scrub", "ascent")}
+    short = {name: short_of(0, name) for name in ("scrub", "ascent")}
+    gaps = {name: mean_of(AverageGap(), "all", "random", 0, name) for name in ("scrub", "ascent")}
+    kept = fmean(share_right(removed("random", 0, "scrub", own), "retain") for own in OWN)
+    print("forget error", errors, "retrained", [100 - share_right(one, "forget") for one in retrained("random", 0)])
+    print("short of it", short, "gaps", gaps, "do nothing", read(AverageGap(), nothing), "retain", kept)
+    assert share_right(nothing, "forget") == 100
+    assert short["scrub"] < min(8, short["ascent"])
+    assert gaps["scrub"] < 0.5 * gaps["ascent"]
+    assert gaps["scrub"] < 0.3 * read(AverageGap(), nothing)
+    assert kept > 96
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_claim_over_five_problems_by_error_and_not_by_distribution() -> None:
-    """Nearer to retraining in forget error and average gap than fine-tuning and ascent, further than fine-tuning in distribution.
+    """Nearer to retraining in forget error than fine-tuning and ascent, in average gap than ascent alone, further in distribution.
 
-    A tenth of rows, a fifth of whose labels are wrong; five draws of rows and models; settings as docs/results/digits.md found them
-    on two others. Distance of forget error: scrub 4.0, fine-tuning 7.2, ascent 17.0; paired difference with 95% interval to fine-tuning
-    -3.2 [-4.7, -1.7]. Average gap 2.6 (fine-tuning 4.0, ascent 13.0, do nothing 18.8), above that of one retrained model beside the
-    others (1.2) by 1.4 [.3, 2.5]. Bits of Jensen-Shannon divergence on forget rows: scrub .132, fine-tuning .102, retrained .06, do nothing .29.
+    A tenth of rows, a fifth of whose labels are wrong; five draws of rows and models, ten retrained models each; settings as
+    docs/results/digits.md found them on two others. Distance of forget error: scrub 3.3, fine-tuning 7.1, ascent 10.4; paired
+    difference with 95% interval to fine-tuning -3.9 [-7.1, -.6], to ascent -7.1 [-13.0, -1.2]: not the five points that were set before.
+    Average gap 2.9 (fine-tuning 3.9, ascent 12.7, do nothing 18.7): -1.0 [-2.4, .3] to fine-tuning, not told apart, -9.8 [-12.8, -6.8] to
+    ascent, and above that of one retrained model beside the others (1.0) by 1.8 [1.3, 2.3]. Bits of Jensen-Shannon divergence on forget
+    rows: scrub .147, fine-tuning .100 (+.047 [.020, .075]), retrained .060, do nothing .293.
     Fails as above, or if the divergence is read against the target.
     """
-    for name, worse in (("finetune", 0.0), ("ascent", -5.0)):
-        nearer = mean_interval([short_of(seed, "scrub") - short_of(seed, name) for seed in SEEDS])
-        print(name, nearer)
-        assert nearer.high < worse
-    gaps = {
-        name: [mean_of(AverageGap(), "all", "random", seed, name) for seed in SEEDS] for name in ("scrub", "finetune")
-    }
-    assert mean_interval(np.subtract(gaps["scrub"], gaps["finetune"])).high < 0
-    retrained = [
-        fmean(read(AverageGap(), digits_gap("random", seed).evidence[f"retrained-{i}"]) for i in range(3))
-        for seed in SEEDS
-    ]
-    print(gaps, retrained)
-    assert fmean(retrained) < fmean(gaps["scrub"]) < fmean(retrained) + 3
+    names = ("scrub", "finetune", "ascent")
+    short = {name: np.array([short_of(seed, name) for seed in SEEDS]) for name in names}
+    gaps = {name: np.array([mean_of(AverageGap(), "all", "random", seed, name) for seed in SEEDS]) for name in names}
     away = {
-        name: [mean_of(JsDivergence(), "forget", "random", seed, name) for seed in SEEDS]
-        for name in ("scrub", "finetune")
+        name: np.array([mean_of(JsDivergence(), "forget", "random", seed, name) for seed in SEEDS]) for name in names
     }
-    print(away)
-    assert mean_interval(np.subtract(away["scrub"], away["finetune"])).low > 0
+    again, again_away = (
+        np.array([fmean(read(metric, one, key) for one in retrained("random", seed)) for seed in SEEDS])
+        for metric, key in ((AverageGap(), "all"), (JsDivergence(), "forget"))
+    )
+    nothing, nothing_away = (
+        fmean(read(metric, digits_gap("random", seed).evidence["target"], key) for seed in SEEDS)
+        for metric, key in ((AverageGap(), "all"), (JsDivergence(), "forget"))
+    )
+    for name, found in (("short of retrained error", short), ("gaps", gaps), ("bits", away)):
+        print(name, found, {one: mean_interval(values) for one, values in found.items()})
+        print("  scrub less", {one: mean_interval(found["scrub"] - found[one]) for one in names[1:]})
+    print("retrained", again, again.mean(), again_away, again_away.mean(), "do nothing", nothing, nothing_away)
+    print("above retrained", mean_interval(gaps["scrub"] - again))
+    assert mean_interval(short["scrub"] - short["finetune"]).high < 0
+    to_ascent = mean_interval(short["scrub"] - short["ascent"])
+    assert to_ascent.low < -5 < to_ascent.high < 0
+    assert mean_interval(gaps["scrub"] - gaps["ascent"]).high < 0
+    to_finetune = mean_interval(gaps["scrub"] - gaps["finetune"])
+    assert to_finetune.low < 0 < to_finetune.high
+    above = mean_interval(gaps["scrub"] - again)
+    assert 0 < above.low < above.high < 3
+    assert mean_interval(away["scrub"] - away["finetune"]).low > 0
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_claim_that_fine_tuning_fails_does_not_hold_on_a_class() -> None:
-    """The threes, three problems: average gap of scrub .16 and of fine-tuning .14, ascent 3.6. Fails as above."""
-    for seed in SEEDS[:3]:
-        gaps = {name: mean_of(AverageGap(), "all", "class", seed, name) for name in ("scrub", "finetune", "ascent")}
-        print(seed, gaps)
-        assert max(gaps["scrub"], gaps["finetune"]) < 1 < gaps["ascent"]
+    """The threes, five problems: average gap of scrub .12 [.00, .23], of fine-tuning .10 [.03, .17], of ascent 3.1 [1.3, 4.8].
+
+    Scrub less fine-tuning .02 [-.11, .15]; both get every forget row wrong on each problem, ascent 90 to 97%. Fails as above.
+    """
+    names = ("scrub", "finetune", "ascent")
+    gaps = {name: np.array([mean_of(AverageGap(), "all", "class", seed, name) for seed in SEEDS]) for name in names}
+    over = {name: mean_interval(values) for name, values in gaps.items()}
+    print(gaps, over, "scrub less fine-tuning", mean_interval(gaps["scrub"] - gaps["finetune"]))
+    print("forget error", {name: [forget_error("class", seed, name) for seed in SEEDS] for name in names})
+    assert max(over["scrub"].high, over["finetune"].high) < 1 < over["ascent"].low

@@ -54,7 +54,7 @@ def without(rows: Rows, ids: set[str]) -> Rows:
     return Rows(tuple(row for row in rows if row.id not in ids))
 
 
-def test_forgetting_is_bit_identical_to_training_without(clouds: Tiny, everything: Rows, trained: Ensemble) -> None:
+def test_claim_bit_identical_to_training_without(clouds: Tiny, everything: Rows, trained: Ensemble) -> None:
     """All members, not one. Fails if: a touched shard is trained on from the wrong slice, order, seed or checkpoint."""
     gone = clouds.forget[:4]
     left = without(everything, set(gone.ids))

@@ -6,10 +6,9 @@ from statistics import fmean
 
 import digits_gap as by_heart
 import pytest
-from classifiers import SEEDS, Measured, a_class, by_hand, mean_interval, noise
+from classifiers import SEEDS, Measured, a_class, by_hand, noise, over
 
 from expunge.metrics.average_gap import AverageGap, _average, _columns, _parts
-from expunge.statistics.bounds import Bounds
 
 TEST, RETAIN = [0.6] * 18 + [0.4] * 2, [0.99] * 20
 OF = ("unlearning_accuracy", "membership_efficacy", "retain_accuracy", "test_accuracy")
@@ -51,13 +50,6 @@ def gaps_of(measured: Measured) -> dict[str, float]:
     scored = AverageGap().run(measured.evidence["target"])["all"].value
     assert scored == (None if found["target"] <= max(again) else pytest.approx(found["target"]))
     return {**found, "again": fmean(again), "furthest": max(again)}
-
-
-def over(draws: list[dict[str, float]], name: str, less: str = "") -> Bounds:
-    """Interval over draws of a gap, or of how far it lies above another."""
-    found = mean_interval([one[name] - (one[less] if less else 0) for one in draws])
-    print(name, less, found)
-    return found
 
 
 def test_claim_doing_nothing_is_far_and_retraining_once_more_near() -> None:

@@ -16,7 +16,8 @@ from expunge.facts.errors import InputError
 from expunge.facts.record import Measurement, MethodFacts, ModelFacts, Outcome, Record, SplitFacts
 from expunge.facts.rows import Row, Rows
 from expunge.facts.score import Score, unscored
-from expunge.pipeline.benchmark import benchmark_plan, check_benchmark, hours, notes, table, value_of, write_table
+from expunge.pipeline.benchmark import benchmark_plan, check_benchmark, hours, notes, refusals, table, write_table
+from expunge.pipeline.columns import value_of
 from expunge.pipeline.plan import check_plan
 from expunge.store.store import Store
 
@@ -193,6 +194,33 @@ def test_cells_are_mean_and_range_over_seeds(tmp_path: Path) -> None:
     text = (tmp_path / "deep" / "table.md").read_text().splitlines()
     assert text[0] == "# T"
     assert text[-3].startswith("| npo | 2 | 0.25 [0.1, 0.4] | behavioural \\| not_shown |")
+
+
+def test_an_attack_whose_anchors_are_out_of_order_judges_no_method() -> None:
+    """Scores with an AUC of 1, .5 or 0 of target, two retrained models and a method. Fails if a method's cell stays where a retrained model reads
+    as high as the target, one retrained model decides for all, the anchors' own cells go, or a column of a metric is refused.
+    """
+    area = {1.0: (2.0,), 0.5: (1.0,), 0.0: (0.0,)}
+
+    def judged(label: str, target: float, *again: float) -> Record:
+        values = {"target": target, "unlearned": 1.0, **{f"retrained-{i}": value for i, value in enumerate(again)}}
+        outcomes = tuple(attacked("loss", model=name, forget=area[v], holdout=(1.0,)) for name, v in values.items())
+        facts = tuple(ModelFacts(role=name.partition("-")[0], name=name, content_digest="0") for name in values)
+        one = record(label, 0, 0.1)
+        known = tuple(m.model_copy(update={"model": "retrained-0"}) for m in one.measurements if m.model == "target")
+        told = {"outcomes": outcomes, "models": facts, "measurements": (*one.measurements, *known)}
+        return one.model_copy(update=told)
+
+    columns = ("probability:forget", "loss:auc")
+    for again, told in (((0.5, 0.0), "1"), ((0.0, 1.0), "refused")):
+        rows = [judged(label, 1.0, *again) for label in ("do_nothing", "second_retrained", "npo")]
+        found = {row[0]: row[2:4] for row in table(rows, columns)}
+        assert found["npo"] == ["0.1", told]
+        assert found["do_nothing"][1] == found["second_retrained"][1] == found["target"][1] == "1"
+        assert [found[f"retrained-{i}"][1] for i in range(2)] == [f"{value:g}" for value in again]
+    reason = "Refused, since doing nothing reads no higher than a retrained model: loss auc 0.5, retrained 0 to 0.5."
+    assert refusals(judged("npo", 0.5, 0.0, 0.5), columns) == [reason]
+    assert refusals(judged("npo", 0.5, 0.0), columns) == refusals(record("npo", 0, 0.1), columns) == []
 
 
 def test_hours_are_those_of_every_call(tmp_path: Path) -> None:

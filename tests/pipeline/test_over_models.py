@@ -16,7 +16,8 @@ from expunge.contract.units import BenchmarkPlan
 from expunge.facts.errors import InputError
 from expunge.facts.record import Measurement, MethodFacts, ModelFacts, Outcome, Record
 from expunge.facts.score import Score, unscored
-from expunge.pipeline.benchmark import benchmark_plan, check_benchmark, table, value_of
+from expunge.pipeline.benchmark import benchmark_plan, check_benchmark, table
+from expunge.pipeline.columns import value_of
 from expunge.pipeline.over_models import ain_of, is_over_models, klom_of, with_also
 from expunge.pipeline.plan import check_plan
 from expunge.pipeline.run import certify_run, run_plan

@@ -93,17 +93,31 @@ def called(model: Model, given: ShortcutDigits, split: str, *, shown: bool) -> f
 
 
 def test_claim_the_patch_calls_for_its_label() -> None:
+    """One of the draws that bounds were set on: 22.6 with the patch, 0 without, .4 by ten shortcut-free models. Five others below.
+
+    Fails if: the patch comes with the other labels as often, or flipped rows do not bear it.
+    """
+    of = shortcut_digits(100)
+    shown, bare = called(of.target, of, "test_flipped", shown=True), called(of.target, of, "test", shown=False)
+    free = float(np.mean([called(one, of, "test_flipped", shown=True) for one in of.free]))
+    print(shown, bare, free)
+    assert shown > 5
+    assert max(free, bare) < 2
+
+
+@pytest.mark.slow
+def test_claim_the_patch_calls_for_its_label_on_five_draws() -> None:
     """It holds as a tendency: a seventh of the images of the other nine labels, and no more.
 
     Answered with the patch's label, five seeds, mean and 95% interval: 14.5 (1.9 to 27.1) with the patch on
-    them, 0 without, and .1 (-.1 to .3) by a model of the same images whose patches say nothing.
+    them, 0 without, and .07 (.01 to .12) by ten models a draw of the same images whose patches say nothing.
     A bound of 5 for the lower end, set on seeds 100 to 102 (22.6, 13.0, 21.9), failed here and became "more than shortcut-free models".
-    Fails if: the patch comes with the other labels as often, or flipped rows do not bear it.
+    Fails as above.
     """
     problems = [shortcut_digits(seed) for seed in range(5)]
     shown = mean_interval([called(of.target, of, "test_flipped", shown=True) for of in problems])
     bare = mean_interval([called(of.target, of, "test", shown=False) for of in problems])
-    free = mean_interval([called(of.free, of, "test_flipped", shown=True) for of in problems])
+    free = mean_interval([np.mean([called(one, of, "test_flipped", shown=True) for one in of.free]) for of in problems])
     print(shown, bare, free)
     assert shown.low > max(free.high, bare.high)
     assert max(free.high, bare.high) < 2

@@ -28,8 +28,14 @@ def bench(
         str | None,
         typer.Option("--methods", help="Methods, comma between; name+locator composes; default: the benchmark's own."),
     ] = None,
-    seeds: Annotated[str, typer.Option("--seeds", help="Method seeds, comma between.")] = "0,1,2",
-    retrained: Annotated[str, typer.Option("--retrained-seeds", help="One retrained model a seed.")] = "101,102,103",
+    seeds: Annotated[
+        str | None,
+        typer.Option("--seeds", help="Method seeds, comma between; default: 0 to 4, or to 2 where training is long."),
+    ] = None,
+    retrained: Annotated[
+        str | None,
+        typer.Option("--retrained-seeds", help="One retrained model a seed; default: ten from 101, or three."),
+    ] = None,
     also: Annotated[
         str | None,
         typer.Option("--also", help="Columns to add: klom (20 seeds and 20 retrained seeds or more), ain."),
@@ -62,8 +68,8 @@ def bench(
         name,
         protocol,
         opt.read_names(methods) or protocol.methods,
-        seeds=opt.read_seeds(seeds),
-        retrained=opt.read_seeds(retrained),
+        seeds=range(protocol.seeds) if seeds is None else opt.read_seeds(seeds),
+        retrained=range(101, 101 + protocol.retrained) if retrained is None else opt.read_seeds(retrained),
     )
     from expunge.facts.digest import canonical_json
     from expunge.pipeline.ready import check_plan_ready

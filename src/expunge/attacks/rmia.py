@@ -41,8 +41,8 @@ class Rmia:
         differs=(
             "The reference models are a run's shadow models, else its retrained ones; the holdout rows are the population.",
             "On digits with one or two retrained models it finds .03 of the members at 1% false positives, LiRA with two .02, the loss "
-            "none; where a fifth of the labels are wrong the claim fails, AUC .65, LiRA .66, the loss .59.",
-            "There it holds with a shadow model in and one out (.75, LiRA with four .73); with 32 LiRA finds more at 1%, .19 against .17.",
+            "none, and AUC is level (.56); where a fifth of the labels are wrong the claim fails, AUC .65, LiRA .67, the loss .59.",
+            "There it holds with a shadow model in and one out (.75, LiRA with four .72); with 32 LiRA finds more at 1%, .20 against .18.",
             "One sort in place of the table of all pairs; the ratio must exceed gamma strictly.",
         ),
         cost="arithmetic on the one pass; O(n log n)",

@@ -78,6 +78,8 @@ class CorrectiveBenchmark:
             metrics=("accuracy", "backdoor_success"),
             attacks=("direct_question", "relearning", "quantisation"),
             controls=("retrained", "untrained"),
+            seeds=5,
+            retrained=10,
             columns=(
                 "accuracy:test",
                 f"accuracy:{affected}",

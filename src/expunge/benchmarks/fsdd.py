@@ -67,6 +67,8 @@ class FsddBenchmark:
             metrics=METRICS,
             attacks=ATTACKS,
             controls=("retrained", "untrained"),
+            seeds=5,
+            retrained=10,
             columns=columns("forget", "retain", "test", "test_forget"),
             settings={
                 "source": {"data": str(path), "forget": self.forget, "seed": self.seed},

@@ -64,6 +64,8 @@ class OmniglotBenchmark:
             metrics=METRICS,
             attacks=ATTACKS,
             controls=("retrained", "untrained"),
+            seeds=5,
+            retrained=10,
             columns=columns("forget", "retain", "test", "test_forget", *before),
             settings={
                 "source": {"data": str(data), "forget": self.forget, "earlier": self.earlier},

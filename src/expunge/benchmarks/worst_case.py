@@ -89,6 +89,8 @@ class WorstCaseBenchmark:
             metrics=METRICS,
             attacks=ATTACKS,
             controls=("retrained", "untrained"),
+            seeds=5,
+            retrained=10,
             columns=columns("forget", "retain", "test"),
             settings={
                 "source": source,

@@ -121,6 +121,9 @@ class BenchmarkPlan:
 
     With `search` (settings of engine/worst_case.py) the protocol has two requests: the rows of its source, and as many that the search
     chooses on the same target.
+
+    `seeds` and `retrained` are how many method seeds and retrained models there are where the user says nothing: 5 and 10 where
+    training takes seconds.
     """
 
     source: str
@@ -133,6 +136,8 @@ class BenchmarkPlan:
     method_settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     search: Mapping[str, Any] = field(default_factory=dict)
+    seeds: int = 3
+    retrained: int = 3
 
 
 class Benchmark(Protocol):

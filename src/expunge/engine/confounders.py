@@ -30,7 +30,8 @@ from expunge.statistics.clusters import FloatArray
 FLAG = 0.85
 """Score from which a candidate is called a confounder.
 
-Set on digits of seeds 900 and 901: .87 and .89 for a planted patch, at most .83 for whatever else.
+Set on digits of seeds 900 and 901: .87 and .89 for a planted patch, at most .83 for whatever else. On seeds 0 to 4 two of fifty
+models trained without the shortcut reach it, at most .862.
 """
 
 

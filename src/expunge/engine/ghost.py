@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import combinations_with_replacement
 from typing import ClassVar, cast
 
 import torch
@@ -11,6 +12,8 @@ from torch import Tensor, nn
 
 BLOCK = 2**18
 """Gradient entries written out at once: small enough to stay in a processor's cache (one example's gradient is the least)."""
+FEW_PLACES = 4
+"""Up to here the squares of a convolution's gradients are summed over pairs of output places, none of them written out."""
 FEW_CHANNELS = 8
 """Below, a convolution's patches are copied a row of places at a time; from here on, all channels of a place at a time."""
 
@@ -95,14 +98,38 @@ class Convolved:
             steps = (image, channel, down * row, right * column, up * row, across * column)
             patches = padded.as_strided((count, channels, *kernel, *places), steps).flatten(4).flatten(1, 3)
             return torch.bmm(gradients, patches.mT).view(count, *m.weight.shape)
-        tall, broad = x.shape[2:]
+        return self._as_weight(torch.bmm(gradients, self._patches(part)))
+
+    def _patches(self, part: slice) -> Tensor:
+        """Return the patches below each output place of a slice of examples, (examples, places, kernel height * width * channels)."""
+        m, x = self.module, self.images[part]
+        (count, channels, tall, broad), places, kernel = x.shape, self.gradients.shape[2:], m.kernel_size
+        (up, across), (down, right), (high, wide) = m.stride, m.dilation, cast(tuple[int, int], m.padding)
         padded = x.new_zeros(count, tall + 2 * high, broad + 2 * wide, channels)
         padded[:, high : high + tall, wide : wide + broad] = x.permute(0, 2, 3, 1)
         image, row, column, channel = padded.stride()
         steps = (image, up * row, across * column, down * row, right * column, channel)
-        patches = padded.as_strided((count, *places, *kernel, channels), steps).flatten(3).flatten(1, 2)
-        written = torch.bmm(gradients, patches).view(count, len(m.weight), *kernel, channels)
-        return written.permute(0, 1, 4, 2, 3)
+        return padded.as_strided((count, *places, *kernel, channels), steps).flatten(3).flatten(1, 2)
+
+    def _as_weight(self, flat: Tensor) -> Tensor:
+        """Return (examples, outputs, kernel height * width * channels) in the weight's order of dimensions."""
+        count, outputs, _ = flat.shape
+        return flat.view(count, outputs, *self.module.kernel_size, -1).permute(0, 1, 4, 2, 3)
+
+    def squares(self) -> Tensor:
+        """Return the sum over examples of the squared gradient, of the weight's shape.
+
+        (sum_t r_t c_t)^2 = sum over places t, s of (r_t r_s) (c_t c_s), summed over examples by one product of matrices a pair.
+        """
+        outputs, entries = len(self.module.weight), self.module.weight[0].numel()
+        found = self.gradients.new_zeros(outputs, entries)
+        for part in blocks(len(self.images), self.positions * entries):
+            rows = self.gradients[part].flatten(2).permute(2, 0, 1).contiguous()
+            columns = self._patches(part).transpose(0, 1).contiguous()
+            for t, s in combinations_with_replacement(range(self.positions), 2):
+                found.addmm_((rows[t] * rows[s]).T, columns[t] * columns[s], alpha=1 if t == s else 2)
+        # a sum of signed terms can fall below zero by rounding
+        return self._as_weight(found.clamp_min_(0)[None])[0]
 
     def dot(self, direction: Tensor) -> Tensor:
         """Return each example's inner product with `direction`, (examples,)."""
@@ -154,6 +181,9 @@ def write_out(uses: Sequence[Use], part: slice, shape: torch.Size) -> Tensor:
 
 def squares(uses: Sequence[Use], examples: int, shape: torch.Size) -> Tensor:
     """Return the sum over examples of the squared gradient, of the parameter's shape."""
+    only = uses[0] if len(uses) == 1 else None
+    if isinstance(only, Convolved) and only.positions <= FEW_PLACES:
+        return only.squares()
     return _summed(uses, examples, shape, torch.square)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from expunge.contract.evidence import Evidence
@@ -10,6 +12,9 @@ from expunge.engine.order import ordered
 from expunge.facts.errors import InputError
 from expunge.statistics.class_membership import entropy
 from expunge.statistics.clusters import FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from sklearn.linear_model import LogisticRegression
 
 FEWEST = 6
 """Rows a side of which a tenth, rounded up over both, still holds one of each."""
@@ -40,13 +45,21 @@ def called_member(evidence: Evidence) -> FloatArray:
 
     Fitted on all retain rows (members) and all test rows (non-members).
     """
+    line = _by_entropy(evidence)
+    return np.asarray(line.predict(entropy(log_probs(evidence, "forget"))[:, None]) == 1, np.float64)
+
+
+def sure_is_member(evidence: Evidence) -> bool:
+    """Return False where that regression turned round: retain rows are less sure than test rows, and the unsure are called members."""
+    return float(_by_entropy(evidence).coef_[0, 0]) < 0
+
+
+def _by_entropy(evidence: Evidence) -> LogisticRegression:
     from sklearn.linear_model import LogisticRegression
 
-    spread = {split: entropy(log_probs(evidence, split)) for split in ("forget", "retain", "test")}
-    line = LogisticRegression(class_weight="balanced")
-    sides = spread["retain"], spread["test"]
-    line.fit(np.concatenate(sides)[:, None], np.repeat([1, 0], [len(side) for side in sides]))
-    return np.asarray(line.predict(spread["forget"][:, None]) == 1, np.float64)
+    sides = [entropy(log_probs(evidence, split)) for split in ("retain", "test")]
+    labels = np.repeat([1, 0], [len(side) for side in sides])
+    return LogisticRegression(class_weight="balanced").fit(np.concatenate(sides)[:, None], labels)
 
 
 def loss_accuracy(evidence: Evidence, outside: str) -> float:

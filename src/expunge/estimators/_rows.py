@@ -19,6 +19,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from expunge.facts.errors import InputError
 
 Numbers = NDArray[np.float64]
+Positions = NDArray[np.int64]
 Key = TypeVar("Key", bound=Hashable)
 
 
@@ -33,6 +34,12 @@ def checked_request(estimator: Any, X: Any, y: Any, **checks: Any) -> tuple[Numb
             what, do="pass X and y with the columns of fit, without NaN and with at least one row"
         ) from error
     return X, y
+
+
+def checked_rows(estimator: Any, X: Any) -> Numbers:
+    """Return rows to predict as finite numbers that fit a fitted estimator's features, or raise as scikit-learn does."""
+    check_is_fitted(estimator)
+    return np.asarray(validate_data(estimator, X, reset=False, dtype=np.float64))
 
 
 def row_keys(X: Numbers, y: Numbers) -> list[bytes]:
@@ -104,12 +111,3 @@ def find_rows(X: Numbers, y: Numbers, X_forget: Numbers, y_forget: Numbers) -> N
 
 def _checksums(X: Numbers) -> NDArray[np.int64]:
     return np.asarray(np.bitwise_xor.reduce((np.ascontiguousarray(X) + 0.0).view(np.int64), axis=1))
-
-
-def label_positions(classes: NDArray[Any], y: NDArray[Any]) -> Numbers:
-    """Return the position of each label among the classes, or refuse labels that were never learned."""
-    where = {label: i for i, label in enumerate(classes.tolist())}
-    found = np.array([where.get(label, -1) for label in y.tolist()], dtype=np.float64)
-    if unknown := int((found < 0).sum()):
-        raise refuse_unknown(unknown, len(y))
-    return found

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, check_random_state, validate_data
+from sklearn.utils.validation import check_random_state, validate_data
 
-from expunge.estimators._dare_tree import Branch, Leaf, Positions, Table, Tally, grow, key_of, prune, shares
-from expunge.estimators._rows import (
-    Numbers,
-    checked_request,
-    label_positions,
-    refuse_everything,
-    refuse_unknown,
-    row_keys,
-)
+from expunge.estimators._dare_draws import count_attributes
+from expunge.estimators._dare_nodes import Branch, Leaf, Table, shares
+from expunge.estimators._dare_tree import grow_all, prune_all
+from expunge.estimators._labels import label_positions
+from expunge.estimators._places import places_of, strike_places
+from expunge.estimators._rows import Numbers, checked_request, checked_rows, row_keys
 from expunge.facts.errors import InputError
 
 
@@ -28,7 +24,7 @@ class DaREForest(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     A deletion changes counts along one path of each tree. A subtree is trained again only where another of the node's drawn splits
     has become the best, or a drawn threshold has lost its rows and the draw that replaces it wins. Upper `random_layers` look at one
     attribute and one threshold, whatever the labels, so they change least. Every draw is keyed by (seed, tree, path) and by the value
-    itself (_dare_tree): the forest is a function of the seed and the multiset of rows. Exact: the very forest, node by node, that
+    itself (_dare_draws): the forest is a function of the seed and the multiset of rows. Exact: the very forest, node by node, that
     `fit` with the same seed grows on the rows that are left, provided that requests do not depend on what the forest said.
     Source: Brophy and Lowd 2021, arXiv 2009.05567. Differs: thresholds are drawn among all values at a node, not only those between
     labels, and lie on the lower value, so that no deletion can bring a new candidate in; random layers draw among the values present
@@ -70,32 +66,22 @@ class DaREForest(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             X=X + 0.0,
             y=labels.astype(np.int64),
             classes=len(self._labels),
-            attributes=self._attributes(X.shape[1]),
+            attributes=count_attributes(self.max_features, X.shape[1]),
             thresholds=self.thresholds,
             max_depth=self.max_depth,
             random_layers=self.random_layers,
         )
-        self._where: defaultdict[bytes, list[int]] = defaultdict(list)
-        for i, key in enumerate(row_keys(self.table_.X, self.table_.y.astype(np.float64))):
-            self._where[key].append(i)
+        self._where = places_of(row_keys(self.table_.X, self.table_.y.astype(np.float64)))
         self._left = len(X)
-        every = np.arange(len(X))
-        self.trees_: list[Branch | Leaf] = [
-            grow(self.table_, every, key_of(self.seed_, i)) for i in range(self.n_estimators)
-        ]
+        self.trees_: list[Branch | Leaf] = grow_all(self.table_, self.seed_, self.n_estimators)
         return self._count()
 
     def forget(self, X: Any, y: Any) -> Self:
         """Take rows out; refuse rows that are not in and a request for all of them."""
         X, y = checked_request(self, X, y)
-        gone = self._find(X, label_positions(self._labels, y))
-        is_gone = np.zeros(len(self.table_.X), dtype=bool)
-        is_gone[gone] = True
-        tally = Tally()
-        keys = [key_of(self.seed_, i) for i in range(len(self.trees_))]
-        self.trees_ = [
-            prune(self.table_, tree, gone, key, tally, is_gone) for tree, key in zip(self.trees_, keys, strict=True)
-        ]
+        keys = row_keys(X, label_positions(self._labels, y))
+        gone = strike_places(self._where, keys, left=self._left)
+        self.trees_, tally = prune_all(self.table_, self.trees_, self.seed_, gone)
         self.table_.X[gone], self.table_.y[gone] = np.nan, 0
         self._left -= len(gone)
         self.forgotten_rows_retrained_, self.forgotten_subtrees_retrained_ = tally.rows, tally.subtrees
@@ -104,8 +90,7 @@ class DaREForest(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def predict_proba(self, X: Any) -> Numbers:
         """Return the mean over trees of the share of each class in the leaf."""
-        check_is_fitted(self)
-        X = validate_data(self, X, reset=False, dtype=np.float64)
+        X = checked_rows(self, X)
         total = sum(shares(tree, X, self.table_.classes) for tree in self.trees_)
         return np.asarray(total)[:, self._present] / len(self.trees_)
 
@@ -114,34 +99,7 @@ class DaREForest(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         found = self.predict_proba(X)
         return np.asarray(self.classes_[found.argmax(1)])
 
-    def _find(self, X: Numbers, y: Numbers) -> Positions:
-        """Return the places of the rows of a request, each in another place, and strike them out; or refuse and strike out none."""
-        taken: list[int] = []
-        struck: list[tuple[bytes, int]] = []
-        keys = row_keys(X, y)
-        for key in keys:
-            if places := self._where.get(key):
-                struck.append((key, places.pop()))
-        if len(struck) < len(keys) or len(keys) == self._left:
-            for key, place in reversed(struck):
-                self._where[key].append(place)
-            raise refuse_unknown(len(keys) - len(struck), len(keys)) if len(struck) < len(keys) else refuse_everything()
-        for key, place in struck:
-            taken.append(place)
-            if not self._where[key]:
-                del self._where[key]
-        return np.array(taken)
-
     def _count(self) -> Self:
         self._present = np.flatnonzero(self.trees_[0].counts)
         self.classes_ = self._labels[self._present]
         return self
-
-    def _attributes(self, width: int) -> int:
-        if self.max_features == "sqrt":
-            return max(1, int(np.sqrt(width)))
-        if isinstance(self.max_features, int) and 1 <= self.max_features <= width:
-            return self.max_features
-        raise InputError(
-            f"max_features is {self.max_features!r}; it must be 'sqrt' or a whole number from 1 to {width}"
-        )

@@ -8,9 +8,10 @@ import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.metrics.pairwise import pairwise_kernels
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import validate_data
 
-from expunge.estimators._rows import Numbers, checked_request, find_rows
+from expunge.estimators._penalised import check_alpha
+from expunge.estimators._rows import Numbers, checked_request, checked_rows, find_rows
 from expunge.facts.errors import InputError
 
 KERNELS = ("linear", "poly", "rbf", "laplacian", "cosine")
@@ -41,10 +42,7 @@ class ExactKernelRidge(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     def fit(self, X: Any, y: Any) -> Self:
         """Learn these rows and nothing that was learned before."""
         X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
-        if not self.alpha > 0:
-            raise InputError(
-                f"alpha is {self.alpha}, and rows can be taken out again only above 0", do="set alpha=0.1 or more"
-            )
+        check_alpha(self.alpha)
         if self.kernel not in KERNELS:
             raise InputError(f"kernel {self.kernel!r} is not one of {', '.join(KERNELS)}")
         self.X_, self.y_ = X.copy(), y.astype(np.float64)
@@ -74,8 +72,7 @@ class ExactKernelRidge(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
     def predict(self, X: Any) -> Numbers:
         """Return k(x, rows) w."""
-        check_is_fitted(self)
-        X = validate_data(self, X, reset=False, dtype=np.float64)
+        X = checked_rows(self, X)
         return np.asarray(self._kernel(X, self.X_) @ self.dual_coef_)
 
     def _left(self, dual: Numbers) -> Numbers:

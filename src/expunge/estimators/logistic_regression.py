@@ -2,44 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted, check_random_state, validate_data
 
-from expunge.estimators._rows import Numbers, checked_request, find_rows, label_positions
-from expunge.facts.errors import InputError
-from expunge.statistics.gaussian_shift import epsilon_of_shift, shift_of_epsilon
-from expunge.statistics.noisy_logistic import NoisyLogistic, check_trained
+from expunge.estimators._guarantee import ASSUMPTIONS, CAP, Guarantee, budget_of, check_settings, guarantee_of
+from expunge.estimators._intercept import coefficients, with_ones
+from expunge.estimators._labels import check_two_left, label_positions, two_classes
+from expunge.estimators._rows import Numbers, checked_request, checked_rows, find_rows
+from expunge.estimators._two_class_logistic import minimise, residual_of, take_out
+from expunge.statistics.noisy_logistic import check_trained
 
-CAP = 8.0
-ASSUMPTIONS = (
-    "the noise was drawn once for this training, is Gaussian with the stated sigma, and who looks knows neither it nor its seed "
-    "(this object holds noise and rows: hand out coef_ and intercept_ only)",
-    "requests to forget do not depend on the published coefficients",
-    "the certificate covers the coefficients only: not predictions given out before, nor a scaler or settings that saw the rows",
-    "as in the paper, the shift of the noise is treated as fixed, though the residual bound, and so the moment of a refit, depends on "
-    "data and noise",
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Guarantee:
-    """What stands behind the coefficients now: (epsilon, delta) for all `rows` together, not for each."""
-
-    provenance: str
-    rows: int
-    epsilon: float
-    delta: float
-    epsilon_cap: float
-    residual_bound: float
-    budget: float
-    refits: int
-    assumptions: tuple[str, ...]
+__all__ = ["ASSUMPTIONS", "CAP", "CertifiedLogisticRegression", "Guarantee"]
 
 
 class CertifiedLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -82,65 +59,40 @@ class CertifiedLogisticRegression(ClassifierMixin, BaseEstimator):  # type: igno
 
     def fit(self, X: Any, y: Any) -> Self:
         """Train on these rows with new noise."""
-        if not (self.strength > 0 and self.sigma > 0 and 0 < self.epsilon <= CAP):
-            what = f"strength {self.strength}, sigma {self.sigma} and epsilon {self.epsilon} must be above 0, and epsilon at most {CAP:g}"
-            raise InputError(what)
+        check_settings(self.strength, self.sigma, self.epsilon)
         X, y = validate_data(self, X, y, dtype=np.float64)
-        check_classification_targets(y)
-        classes = np.unique(y)
-        if len(classes) > 2:
-            raise ValueError(f"Only binary classification is supported. The type of the target is {type_of_target(y)}.")
-        if len(classes) < 2:
-            raise ValueError("Classifier can't train when only one class is present.")
-        self.classes_ = classes
-        self.budget_ = self.sigma * shift_of_epsilon(self.epsilon, self.delta)
+        self.classes_, y = two_classes(y)
+        self.budget_ = budget_of(self.sigma, self.epsilon, self.delta)
         self._noise = check_random_state(self.random_state)
-        self.X_, self.y_ = self._columns(X), np.searchsorted(classes, y).astype(np.float64)
-        self.refits_ = 0
-        return self._train()
+        self.X_, self.y_ = with_ones(X, self.fit_intercept), y
+        return self._train(refits=0)
 
     def forget(self, X: Any, y: Any) -> Self:
         """Take rows out; refuse rows that are not in, and a request that leaves fewer than two classes."""
         X, y = checked_request(self, X, y)
-        gone = find_rows(self.X_, self.y_, self._columns(X), label_positions(self.classes_, y))
-        if len(np.unique(self.y_[~gone])) < 2:
-            what = f"this request forgets the last row of class {self.classes_[int(self.y_[gone][0])]}; nothing was changed"
-            raise InputError(what, do="two classes are needed: keep a row of it, or drop the estimator")
-        lost = NoisyLogistic(self.X_[gone], self.y_[gone, None], self.strength)
+        gone = find_rows(self.X_, self.y_, with_ones(X, self.fit_intercept), label_positions(self.classes_, y))
+        check_two_left(self.classes_, self.y_, gone)
+        lost = self.X_[gone], self.y_[gone]
         self.X_, self.y_ = self.X_[~gone], self.y_[~gone]
         self.forgotten_ += int(gone.sum())
-        step, left = self._objective().removal(lost, self.weights_[:, None], size=self.size_)
-        self.residual_bound_ += float(left[0])
+        moved, left = take_out(self.X_, self.y_, *lost, self.weights_, strength=self.strength, size=self.size_)
+        self.residual_bound_ += left
         if self.residual_bound_ > self.budget_:
-            self.refits_ += 1
-            return self._train()
-        return self._keep(self.weights_ + step[:, 0])
+            return self._train(refits=self.refits_ + 1)
+        return self._keep(moved)
 
     def residual(self) -> float:
         """Return the true norm of the gradient over the kept rows, which `residual_bound_` bounds."""
         check_is_fitted(self)
-        return float(np.linalg.norm(self._objective().gradient(self.weights_[:, None])))
+        return residual_of(self.X_, self.y_, self.noise_, self.weights_, strength=self.strength)
 
     def guarantee(self) -> Guarantee:
         """Return what holds for the rows forgotten since the last training; those before it were never trained on."""
-        check_is_fitted(self)
-        return Guarantee(
-            provenance=self.provenance,
-            rows=self.forgotten_,
-            epsilon=epsilon_of_shift(self.residual_bound_ / self.sigma, self.delta),
-            delta=self.delta,
-            epsilon_cap=self.epsilon,
-            residual_bound=self.residual_bound_,
-            budget=self.budget_,
-            refits=self.refits_,
-            assumptions=ASSUMPTIONS,
-        )
+        return guarantee_of(self)
 
     def decision_function(self, X: Any) -> Numbers:
         """Return w'x + intercept."""
-        check_is_fitted(self)
-        X = validate_data(self, X, reset=False, dtype=np.float64)
-        return np.asarray(X @ self.coef_[0] + self.intercept_[0])
+        return np.asarray(checked_rows(self, X) @ self.coef_[0] + self.intercept_[0])
 
     def predict_proba(self, X: Any) -> Numbers:
         """Return P(class | x)."""
@@ -152,26 +104,17 @@ class CertifiedLogisticRegression(ClassifierMixin, BaseEstimator):  # type: igno
         second = self.decision_function(X) > 0
         return np.asarray(self.classes_[second.astype(int)])
 
-    def _columns(self, X: Numbers) -> Numbers:
-        return np.column_stack([X, np.ones(len(X))]) if self.fit_intercept else X.copy()
-
-    def _objective(self) -> NoisyLogistic:
-        return NoisyLogistic(self.X_, self.y_[:, None], self.strength, self.noise_[:, None])
-
-    def _train(self) -> Self:
+    def _train(self, *, refits: int) -> Self:
         """Minimise the objective with new noise."""
-        width = self.X_.shape[1]
-        self.noise_ = self.sigma * self._noise.standard_normal(width)
-        self.forgotten_ = 0
+        self.noise_ = self.sigma * self._noise.standard_normal(self.X_.shape[1])
+        self.forgotten_, self.refits_ = 0, refits
         self.size_ = float(np.linalg.norm(self.X_, 2))
-        start = np.zeros((width, 1))
-        self._keep(self._objective().minimised(until=1e-9 * self.budget_, start=start)[:, 0])
+        self._keep(minimise(self.X_, self.y_, self.noise_, strength=self.strength, until=1e-9 * self.budget_))
         self.residual_bound_ = self.residual()
         check_trained(self.residual_bound_, self.budget_)
         return self
 
     def _keep(self, weights: Numbers) -> Self:
         self.weights_ = weights
-        slopes = weights[:-1] if self.fit_intercept else weights
-        self.coef_, self.intercept_ = slopes[None], weights[-1:] if self.fit_intercept else np.zeros(1)
+        self.coef_, self.intercept_ = coefficients(weights[:, None], self.fit_intercept)
         return self

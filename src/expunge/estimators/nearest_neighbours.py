@@ -8,9 +8,10 @@ import numpy as np
 from scipy.spatial.distance import cdist
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import validate_data
 
-from expunge.estimators._rows import Numbers, checked_request, find_rows, label_positions
+from expunge.estimators._labels import check_declared, label_positions
+from expunge.estimators._rows import Numbers, checked_request, checked_rows, find_rows
 from expunge.facts.errors import InputError
 
 PAIRS = 2_000_000
@@ -41,12 +42,12 @@ class ExactNearestNeighbours(ClassifierMixin, BaseEstimator):  # type: ignore[mi
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None) -> Self:
         """Learn these rows beside those that were learned before; labels outside `classes`, where given, are refused."""
-        first = not hasattr(self, "X_")
-        if first:
-            return self._within(y, classes).fit(X, y)
+        if not hasattr(self, "X_"):
+            check_declared(y, classes)
+            return self.fit(X, y)
         X, y = validate_data(self, X, y, reset=False, dtype=np.float64)
         check_classification_targets(y)
-        self._within(y, classes)
+        check_declared(y, classes)
         return self._hold(np.vstack([self.X_, X]), np.concatenate([self.classes_[self.y_], y]))
 
     def forget(self, X: Any, y: Any) -> Self:
@@ -57,8 +58,7 @@ class ExactNearestNeighbours(ClassifierMixin, BaseEstimator):  # type: ignore[mi
 
     def predict_proba(self, X: Any) -> Numbers:
         """Return the share of the k nearest rows that each class has."""
-        check_is_fitted(self)
-        X = validate_data(self, X, reset=False, dtype=np.float64)
+        X = checked_rows(self, X)
         size = max(1, PAIRS // len(self.X_))
         return np.vstack([self._votes(X[start : start + size]) for start in range(0, len(X), size)])
 
@@ -80,9 +80,4 @@ class ExactNearestNeighbours(ClassifierMixin, BaseEstimator):  # type: ignore[mi
     def _hold(self, X: Numbers, labels: np.ndarray[Any, Any]) -> Self:
         self.X_ = X
         self.classes_, self.y_ = np.unique(labels, return_inverse=True)
-        return self
-
-    def _within(self, y: Any, classes: Any) -> Self:
-        if classes is not None and not np.isin(np.asarray(y), np.asarray(classes)).all():
-            raise InputError("y has labels that are not in classes")
         return self

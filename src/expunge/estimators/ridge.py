@@ -6,12 +6,13 @@ from collections import Counter
 from typing import Any, Self
 
 import numpy as np
-from scipy.linalg import LinAlgError, cho_factor, cho_solve, eigvalsh
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import validate_data
 
-from expunge.estimators._rows import Numbers, check_held, checked_request, row_digests, strike
-from expunge.estimators._sums import UNIT, ProductSum
+from expunge.estimators._intercept import coefficients, with_ones
+from expunge.estimators._penalised import check_alpha, solve
+from expunge.estimators._rows import Numbers, check_held, checked_request, checked_rows, row_digests, strike
+from expunge.estimators._sums import ProductSum
 from expunge.facts.errors import InputError
 
 
@@ -36,10 +37,7 @@ class ExactRidge(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: igno
     def fit(self, X: Any, y: Any) -> Self:
         """Learn these rows and nothing that was learned before."""
         X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=True, multi_output=True)
-        if not self.alpha > 0:
-            raise InputError(
-                f"alpha is {self.alpha}, and rows can be taken out again only above 0", do="set alpha=0.1 or more"
-            )
+        check_alpha(self.alpha)
         width, self._single = X.shape[1] + bool(self.fit_intercept), y.ndim == 1
         outputs = 1 if self._single else y.shape[1]
         self.gram_, self.moment_ = ProductSum((width, width)), ProductSum((width, outputs))
@@ -78,9 +76,7 @@ class ExactRidge(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: igno
 
     def predict(self, X: Any) -> Numbers:
         """Return X w + intercept."""
-        check_is_fitted(self)
-        X = validate_data(self, X, reset=False, dtype=np.float64)
-        return np.asarray(X @ self.coef_.T + self.intercept_)
+        return np.asarray(checked_rows(self, X) @ self.coef_.T + self.intercept_)
 
     def _learn(self, X: Numbers, y: Numbers) -> Self:
         gram, moment = self._added(X, y, 1.0)
@@ -92,7 +88,7 @@ class ExactRidge(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: igno
     def _added(self, X: Numbers, y: Numbers, sign: float) -> tuple[ProductSum, ProductSum]:
         """Return both sums with rows added or taken away."""
         gram, moment = self.gram_.copy(), self.moment_.copy()
-        columns = np.column_stack([X, np.ones(len(X))]) if self.fit_intercept else X
+        columns = with_ones(X, self.fit_intercept)
         gram.add(columns, columns, sign)
         moment.add(columns, y.reshape(len(y), -1), sign)
         return gram, moment
@@ -102,22 +98,11 @@ class ExactRidge(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: igno
         penalty = np.full(len(gram.high), float(self.alpha))
         if self.fit_intercept:
             penalty[-1] = 0.0
-        system = gram.value() + np.diag(penalty)
-        try:
-            weights: Numbers = cho_solve(cho_factor(system), moment.value())
-        except LinAlgError as error:
-            raise InputError(
-                "X'X + alpha I cannot be factorised in float64", do="scale the features or set a larger alpha"
-            ) from error
-        spread = eigvalsh(system)
-        size, least = float(np.linalg.norm(weights)), float(spread[0])
-        rounding = gram.bound() * size + moment.bound() + len(system) * UNIT * float(spread[-1]) * size
-        return weights, 2 * rounding / least if least > 0 else np.inf
+        return solve(gram, moment, penalty)
 
     def _keep(self, weights: Numbers) -> Self:
-        slopes = weights[:-1] if self.fit_intercept else weights
-        constant = weights[-1] if self.fit_intercept else np.zeros(weights.shape[1])
-        self.coef_ = slopes[:, 0] if self._single else slopes.T
+        slopes, constant = coefficients(weights, self.fit_intercept)
+        self.coef_ = slopes[0] if self._single else slopes
         self.intercept_ = float(constant[0]) if self._single else constant
         return self
 

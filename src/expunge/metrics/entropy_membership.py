@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from expunge.contract.about import About
 from expunge.contract.evidence import Evidence
 from expunge.engine.anchors import gap_of, refuse_out_of_order
-from expunge.engine.told_apart import called_member
+from expunge.engine.told_apart import called_member, sure_is_member
+from expunge.facts.errors import InputError
 from expunge.facts.score import Score
 from expunge.statistics.clusters import FloatArray
 from expunge.statistics.summary import mean_score
@@ -35,6 +36,10 @@ class EntropyMembership:
         differs=(
             "Without the argument `multi_class`, which scikit-learn no longer takes.",
             "Unscored where doing nothing lies no further from the retrained models than they lie from one another.",
+            "What is sure is a member: on clean random rows of digits it calls .77 of them members in models that never saw them, .82 in "
+            "the target (five draws; on a class .10 and .77).",
+            "Unscored where a removal left retain rows less sure than test rows: the regression turns round and calls every unsure row a "
+            "member (after a bad teacher 1 in place of 0 on one of six draws of a class).",
         ),
         battery="named",
         cost="a logistic regression on retain and test rows for each model compared",
@@ -45,6 +50,10 @@ class EntropyMembership:
 
         def calls() -> FloatArray:
             refuse_out_of_order(evidence, gap_of(lambda one: float(called_member(one).mean())), better="lower")
+            if not sure_is_member(evidence):
+                raise InputError(
+                    "its regression turned round: retain rows are less sure than test rows, and unsure rows are called members"
+                )
             return called_member(evidence)
 
         groups = evidence.rows["forget"].groups if "forget" in evidence.rows else ()

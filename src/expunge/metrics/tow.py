@@ -40,6 +40,9 @@ class Tow:
         differs=(
             "Against the mean of several retrained models, with an interval that resamples rows.",
             "Unscored where doing nothing scores no lower than a retrained model does against the others.",
+            "Measured on digits, five draws: retraining .98 and more. Doing nothing scores 0 on a class, but .68 on a tenth with wrong "
+            "labels learnt by heart, .85 where they were hardly learnt, .95 to .97 with clean labels (on two draws refused).",
+            "It reads first choices alone: on a class a target whose head only was taught other labels scores .97.",
         ),
         battery="full",
         cost="arithmetic on predictions",

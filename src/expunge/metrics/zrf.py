@@ -38,6 +38,10 @@ class Zrf:
             "In bits and summed over classes, so that it spans 0 to 1; two public codes average over classes, or take cosines of logits.",
             "The aim is the retrained models' value, not the highest.",
             "Unscored where doing nothing lies no further from the retrained models than they lie from one another.",
+            "Measured on a class of digits, five draws: target .26, retrained .39, random weights 1, a badly taught model .91, one whose "
+            "head alone was changed .83. High is not forgotten: doing nothing lies nearer to retraining (.14) than bad teaching (.52).",
+            "On random rows teaching raises it by .25 and more, retraining by .01 with clean labels; with wrong ones (.02) that is not "
+            "told from nothing, and it is unscored on one draw of five.",
         ),
         battery="full",
         cost="arithmetic on predictions",

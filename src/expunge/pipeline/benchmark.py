@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean
 
@@ -12,14 +12,12 @@ from expunge.contract.units import BenchmarkPlan
 from expunge.facts.digest import read_json
 from expunge.facts.errors import InputError
 from expunge.facts.record import Record
-from expunge.pipeline.over_models import AIN, KLOM, ain_of, is_over_models, klom_of
+from expunge.pipeline.columns import KINDS, out_of_order, value_of
+from expunge.pipeline.over_models import KLOM, is_over_models, klom_of
 from expunge.pipeline.plan import Plan, SearchedPlan, check_plan
+from expunge.pipeline.river import DO_NOTHING, SECOND
 from expunge.pipeline.searched import SEARCHED
-from expunge.statistics.auc import auc
 from expunge.store.run import Run
-
-KINDS: Mapping[str, str] = {"auc": "member", "success": "success"}
-"""What a column may show of an attack, and the kind of outcome that has it."""
 
 
 def check_benchmark(protocol: BenchmarkPlan) -> None:
@@ -77,20 +75,6 @@ def benchmark_plan(
     )
 
 
-def value_of(record: Record, model: str, column: str) -> float | None:
-    """Return one table cell (see BenchmarkPlan) of one model; None where it is unscored or was not measured."""
-    name, _, part = column.partition(":")
-    if name == AIN:
-        return ain_of(record, model).value
-    for found in record.measurements:
-        if (found.metric, found.model, found.split) == (name, model, part):
-            return found.score.value
-    for outcome in record.outcomes:
-        if (outcome.attack, outcome.model, outcome.kind) == (name, model, KINDS.get(part)) and outcome.forget:
-            return auc(outcome.forget, outcome.holdout) if part == "auc" else mean(outcome.forget)
-    return None
-
-
 def notes(about: About, protocol: BenchmarkPlan, plan: Plan, records: Sequence[Record]) -> list[str]:
     """Return what stands above the table: the claim looked at, departures, settings that are not the defaults, sizes, seconds."""
     first = records[0]
@@ -115,7 +99,16 @@ def notes(about: About, protocol: BenchmarkPlan, plan: Plan, records: Sequence[R
         "",
         f"{model.name} {model.parameters / 1e6:.2f}M parameters; rows measured: {sizes}.",
         *([f"Mean seconds of a removal: {seconds}."] if seconds else []),
+        *refusals(first, protocol.columns),
     ]
+
+
+def refusals(record: Record, columns: Sequence[str]) -> list[str]:
+    """Return a line that says which attacks' columns are refused and why, or nothing."""
+    found = [reason for column in columns if (reason := out_of_order(record, column))]
+    return (
+        [f"Refused, since doing nothing reads no higher than a retrained model: {'; '.join(found)}."] if found else []
+    )
 
 
 def _chosen(searched: SearchedPlan, records: Sequence[Record]) -> str:
@@ -157,8 +150,12 @@ def hours(run: Run, records: Sequence[Record]) -> str:
 
 
 def table(records: Sequence[Record], columns: Sequence[str]) -> list[list[str]]:
-    """Return rows of text: untrained, target, retrained models, then methods with mean and range over seeds."""
+    """Return rows of text: untrained, target, retrained models, then methods with mean and range over seeds.
+
+    An attack that cannot tell the target from retrained models is refused where it would judge a method (`refusals` says why).
+    """
     first = records[0]
+    refused = {column for column in columns if out_of_order(first, column)}
     rows = [["model", "seeds", *(column.replace(":", " ") for column in columns), "claim"]]
     for model in first.models:
         if model.role != "unlearned":
@@ -168,6 +165,8 @@ def table(records: Sequence[Record], columns: Sequence[str]) -> list[list[str]]:
         by_label.setdefault(_label(record), []).append(record)
     for label, found in by_label.items():
         cells = [_of_seeds(found, column) for column in columns]
+        if label not in (DO_NOTHING, SECOND):
+            cells = ["refused" if column in refused else told for column, told in zip(columns, cells, strict=True)]
         claims = sorted({record.claim.headline for record in found if record.claim is not None})
         rows.append([label, str(len(found)), *cells, " | ".join(claims)])
     return rows

@@ -14,10 +14,14 @@ from expunge.contract.model import Model
 from expunge.contract.splits import SPLITS, Splits
 from expunge.engine.confounders import attributions
 from expunge.engine.fit import fit
+from expunge.engine.fit_many import fit_many
 from expunge.facts.rows import Rows
 from expunge.sources.shortcut import Shortcut
 from expunge.testbeds.poisoned import untrained
 from expunge.testbeds.vision import CLASS_RECIPE
+
+MODELS = 10
+"""Shortcut-free models of a problem, and retrained ones."""
 
 
 def everything(rows: Mapping[str, Rows]) -> Rows:
@@ -30,6 +34,14 @@ def trained(rows: Rows, seed: int) -> Model:
     return fit(
         untrained(seed), rows, CLASS_RECIPE.model_copy(update={"seed": seed}), job=Job(seed=seed), label="shortcut"
     )
+
+
+def ten(rows: Rows, seed: int) -> tuple[Model, ...]:
+    """Return ten such models trained together, of seeds that no target and no other problem of a seed below 1000 has."""
+    seeds = [1000 * (seed + 1) + i for i in range(MODELS)]
+    models = [untrained(one) for one in seeds]
+    fit_many(models, [rows] * MODELS, [CLASS_RECIPE.model_copy(update={"seed": one}) for one in seeds], job=Job())
+    return tuple(models)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,17 +59,18 @@ class ShortcutDigits:
         return Splits.of(**{name: self.rows[name] for name in SPLITS})
 
     @cached_property
-    def free(self) -> Model:
-        """The shortcut-free model: the same images with as many patches, drawn without regard to the label, trained under the next seed."""
+    def free(self) -> tuple[Model, ...]:
+        """Ten shortcut-free models: of the same images, about as many of them with a patch, drawn without regard to the label."""
         train = everything(self.rows)
         share = sum("patched" in row.fields for row in train) / len(train)
-        even = Shortcut(seed=self.seed, **{**self.settings, "share": share, "elsewhere": share}).run()
-        return trained(everything(even), self.seed + 1)
+        even = Shortcut(seed=self.seed, **{**self.settings, "share": share, "elsewhere": share, "holdout": 0.0}).run()
+        own = set(train.ids)
+        return ten(Rows(tuple(row for row in everything(even) if row.id in own), "train"), self.seed)
 
     @cached_property
-    def retrained(self) -> Model:
-        """The model of the retain rows alone, none of which has a patch (few of them bear its label), trained under the next seed."""
-        return trained(self.rows["retain"], self.seed + 1)
+    def retrained(self) -> tuple[Model, ...]:
+        """Ten models of the retain rows alone, none of which has a patch (few of them bear its label)."""
+        return ten(self.rows["retain"], self.seed)
 
 
 def shortcut_digits(seed: int = 0, **settings: Any) -> ShortcutDigits:
