@@ -32,7 +32,7 @@ from expunge.pipeline.search import ranges
 from expunge.report.axes import marker
 from expunge.report.figures import Line, curve
 from expunge.store.atomic import write_atomic
-from expunge.testbeds.poisoned import RECIPE, PoisonedDigits, poisoned_digits, untrained
+from expunge.testbeds.poisoned import PoisonedDigits, poisoned_digits, recipe_of, untrained
 
 METHODS = ("ssd", "ebyd", "finetune", "random_label", "scrub", "bad_teacher", "ascent", "grad_diff")
 KNOWN = (0.1, 0.25, 0.5, 1.0)
@@ -86,7 +86,7 @@ def retrained(kind: str, seed: int, known: float) -> list[Point]:
     of = problem(kind, seed)
     seeds = [1000 * (seed + 1) + i for i in range(RETRAINED)]
     models = [untrained(own) for own in seeds]
-    recipes = [RECIPE.model_copy(update={"seed": own}) for own in seeds]
+    recipes = [recipe_of(own) for own in seeds]
     fit_many(models, [of.splits(known).rows["retain"]] * RETRAINED, recipes, job=Job())
     return [measured(model, of) for model in models]
 

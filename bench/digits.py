@@ -1,7 +1,8 @@
 """The digits bars: python bench/digits.py. Average gap to retrained models after forgetting a class, and a random tenth under label noise.
 
-An MLP 64-256-256-10 on scikit-learn's digits (70/30), SGD .05 with momentum .9, 100 epochs. Settings of every method are searched on
-problem seeds 900 and 901 under one budget; the problem seeds reported are 0, 1 and 2, with five method seeds each and ten retrained models.
+Scikit-learn's digits (70/30), SGD .05 with momentum .9: an MLP 64-256-256-10 of 100 epochs, and the small CNN of 30. Settings of every
+method are searched on problem seeds 900 and 901 under one budget; five problem seeds are reported, with five method seeds each and ten
+retrained models.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import argparse
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from statistics import mean
@@ -38,16 +39,32 @@ from expunge.sources.digits import Digits
 from expunge.testbeds.vision import CLASS, IMAGES
 from pages import read_tables, write_tables
 
-CASES: dict[str, dict[str, Any]] = {
-    "class": {"forget": f"class={CLASS}"},
-    "random": {"forget": "random=0.1", "label_noise": 0.2},
-}
-WORDS = {"class": "The threes", "random": "A random tenth, a fifth of the labels wrong"}
-BARS = {"class": (1.5, 99.5), "random": (3.0, 0.0)}
 RECIPE = Recipe(
     epochs=100, lr=0.05, optimiser="sgd", momentum=0.9, batch_size=64, schedule="constant", warmup=0.0, clip=None
 )
-TUNED, REPORTED = (900, 901), (0, 1, 2)
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is to be forgotten, the bar (gap at most, retain accuracy at least), and the models."""
+
+    words: str
+    source: Mapping[str, Any]
+    bar: tuple[float, float] | None
+    network: str = "mlp"
+    shape: Mapping[str, int] = field(default_factory=lambda: {"width": 256, "depth": 1})
+    recipe: Recipe = RECIPE
+
+
+OF_CLASS, OF_ROWS = {"forget": f"class={CLASS}"}, {"forget": "random=0.1", "label_noise": 0.2}
+SMALL_CNN: dict[str, Any] = {"network": "cnn", "shape": {}, "recipe": RECIPE.model_copy(update={"epochs": 30})}
+CASES = {
+    "class": Case("The threes", OF_CLASS, (1.5, 99.5)),
+    "random": Case("A random tenth, a fifth of the labels wrong", OF_ROWS, (3.0, 0.0)),
+    "class_cnn": Case("A small CNN: the threes", OF_CLASS, None, **SMALL_CNN),
+    "random_cnn": Case("A small CNN: a random tenth, a fifth of the labels wrong", OF_ROWS, None, **SMALL_CNN),
+}
+TUNED, REPORTED, RETRAINED = (900, 901), (0, 1, 2, 3, 4), 10
 ANCHORS = ("| do nothing |", "| retrained (each beside the others) |")
 
 
@@ -56,6 +73,7 @@ class Problem:
     """A target, retrained models and their numbers (UA, RA, TA, MIA in points of 100)."""
 
     splits: Splits
+    recipe: Recipe
     target: Model
     retrained: tuple[Model, ...]
     numbers: np.ndarray
@@ -78,18 +96,19 @@ def numbers_of(model: Model, rows: Mapping[str, Rows]) -> np.ndarray:
 
 
 @cache
-def problem(case: str, seed: int, retrained: int, by: str = "") -> Problem:
+def problem(case: str, seed: int, by: str = "") -> Problem:
     """Train the target and retrained models of one problem seed, all in one loop.
 
     A method that acts before training (`by`) prepares them all in its own way, one after another, at its defaults.
     """
-    found = Digits(**CASES[case], holdout=0.0, test=0.3, seed=seed).run()
+    of = CASES[case]
+    found = Digits(**of.source, holdout=0.0, test=0.3, seed=seed).run()
     splits = Splits.of(**{name: found[name] for name in ("forget", "retain", "test")})
-    blank = vision_model("mlp", images=IMAGES, classes=10, width=256, depth=1)
+    blank = vision_model(of.network, images=IMAGES, classes=10, **of.shape)
     every = Rows((*found["forget"], *found["retain"]), "training")
-    models: list[Model] = [blank.fresh(1000 * seed + i) for i in range(1 + retrained)]
-    recipes = [RECIPE.model_copy(update={"seed": 1000 * seed + i}) for i in range(1 + retrained)]
-    each = [every, *[found["retain"]] * retrained]
+    models: list[Model] = [blank.fresh(1000 * seed + i) for i in range(1 + RETRAINED)]
+    recipes = [of.recipe.model_copy(update={"seed": 1000 * seed + i}) for i in range(1 + RETRAINED)]
+    each = [every, *[found["retain"]] * RETRAINED]
     began = time.process_time()
     if by:
         prepare = find("method", by).create().prepare
@@ -101,13 +120,13 @@ def problem(case: str, seed: int, retrained: int, by: str = "") -> Problem:
         fit_many(models, each, recipes, job=Job())
     seconds = time.process_time() - began
     numbers = np.stack([numbers_of(model, splits.rows) for model in models])
-    return Problem(splits, models[0], tuple(models[1:]), numbers, seconds / len(models))
+    return Problem(splits, of.recipe, models[0], tuple(models[1:]), numbers, seconds / len(models))
 
 
-def problem_of(label: str, case: str, seed: int, retrained: int) -> Problem:
+def problem_of(label: str, case: str, seed: int) -> Problem:
     """Return the problem that a method meets: with a target of its own, and retrained models like it, where it acts before training."""
     name = label.partition("+")[0]
-    return problem(case, seed, retrained, name if find("method", name).about.before_training else "")
+    return problem(case, seed, name if find("method", name).about.before_training else "")
 
 
 def gap(numbers: np.ndarray, retrained: np.ndarray) -> float:
@@ -120,7 +139,7 @@ def removed(
 ) -> tuple[Model, float]:
     """Return what a method made of the target, and the processor seconds it took: all of them, where no cache is given."""
     name, _, locator = label.partition("+")
-    job = Job(seed=seed, recipe=RECIPE, cache=Forgetful() if cache is None else cache)
+    job = Job(seed=seed, recipe=at.recipe, cache=Forgetful() if cache is None else cache)
     began = time.process_time()
     if locator:
         job.mask = locate(find("locator", locator).create(), at.target, at.splits)
@@ -128,8 +147,11 @@ def removed(
     return model, time.process_time() - began
 
 
-def search(label: str, case: str, trials: int) -> dict[str, Any]:
-    """Return the settings with the least average gap on the tuning problems; the first trial has the settings as they are."""
+def search(label: str, case: str, trials: int, patience: int) -> dict[str, Any]:
+    """Return the settings with the least average gap on the tuning problems; the first trial has the settings as they are.
+
+    It ends after `trials`, or once `patience` in a row brought the gap no lower.
+    """
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -146,14 +168,15 @@ def search(label: str, case: str, trials: int) -> dict[str, Any]:
             }
         )
     best: tuple[float, dict[str, Any]] = (float("inf"), {})
-    kept = Remembering()
-    for _ in range(trials if space else 1):
+    kept, idle, asked_for = Remembering(), 0, 0
+    while asked_for < (trials if space else 1) and idle < patience:
+        asked_for += 1
         asked = study.ask()
         drawn = draw(asked, space) | ({"batch_size": 64} if "batch_size" in start and start["batch_size"] > 1 else {})
         try:
             values = []
             for seed in TUNED:
-                at = problem_of(label, case, seed, 3)
+                at = problem_of(label, case, seed)
                 model, _ = removed(label, drawn, at, 9000 + seed, kept)
                 values.append(gap(numbers_of(model, at.splits.rows), at.numbers[1:]))
             value = mean(values)
@@ -161,9 +184,20 @@ def search(label: str, case: str, trials: int) -> dict[str, Any]:
             value = 100.0
             print(f"  {label}: {refused}", flush=True)
         study.tell(asked, value)
+        idle = 0 if value < best[0] else idle + 1
         if value < best[0]:
             best = (value, drawn)
-    return {"settings": best[1], "tuned_gap": best[0]}
+    return {"settings": best[1], "tuned_gap": best[0], "trials": asked_for}
+
+
+def told(page: Path, case: str) -> dict[str, dict[str, Any]]:
+    """Return the settings that a page's table of a case tells, by method."""
+    found: dict[str, dict[str, Any]] = {}
+    for label, line in kept_rows(read_tables(page, "digits.py"), case).items():
+        words = line.rstrip(" |").rpartition(" | ")[2].removeprefix("**met** ").partition(";")[0]
+        pairs = (one.split(" ") for one in words.split(", ") if one)
+        found[label] = {name: json.loads(value) for name, value in pairs}
+    return found
 
 
 def methods() -> list[str]:
@@ -183,18 +217,21 @@ def report(case: str, labels: Sequence[str], given: argparse.Namespace) -> None:
     for label in labels:
         if label in done:
             continue
-        found = search(label, case, given.trials)
+        if given.settings is None:
+            found = search(label, case, given.trials, given.patience)
+        else:
+            found = {"settings": told(given.settings, case)[label], "tuned_gap": float("nan")}
         rows, seconds = [], []
         try:
             for seed in REPORTED:
-                at = problem_of(label, case, seed, 10)
+                at = problem_of(label, case, seed)
                 for own in range(5):
                     model, spent = removed(label, found["settings"], at, own)
                     numbers = numbers_of(model, at.splits.rows)
                     rows.append([seed, own, gap(numbers, at.numbers[1:]), *numbers.tolist()])
                     seconds.append(spent)
         except (ContractBroken, InputError) as refused:
-            done[label] = {**found, "refused": str(refused)}
+            done[label] = {**found, "refused": " ".join(str(refused).split())}
         else:
             done[label] = {**found, "rows": rows, "seconds": mean(seconds)}
         kept.parent.mkdir(parents=True, exist_ok=True)
@@ -213,15 +250,15 @@ def report(case: str, labels: Sequence[str], given: argparse.Namespace) -> None:
 
 def kept_rows(tables: str, case: str) -> dict[str, str]:
     """Return the lines of methods in a page's table of a case, by method."""
-    section = tables.partition(f"## {WORDS[case]}\n")[2].partition("\n## ")[0]
+    section = tables.partition(f"## {CASES[case].words}\n")[2].partition("\n## ")[0]
     lines = [line for line in section.splitlines() if line.startswith("| ") and not line.startswith(ANCHORS)]
     return {line.split(" | ")[0].removeprefix("| "): line for line in lines if not line.startswith(f"| {case} |")}
 
 
 def table(case: str, done: Mapping[str, Any], kept: Mapping[str, str] | None = None) -> str:
     """Return the table of a case between its anchors, best first: the methods `done`, and the lines `kept` of others."""
-    problems = [problem(case, seed, 10) for seed in REPORTED]
-    bar, least = BARS[case]
+    problems = [problem(case, seed) for seed in REPORTED]
+    bar, least = CASES[case].bar or (-1.0, 0.0)
 
     def line(name: str, gaps: Sequence[float], numbers: np.ndarray, words: str) -> str:
         cells = " | ".join(f"{value:.1f}" for value in numbers)
@@ -266,18 +303,23 @@ def main() -> None:
     """Run the cases and methods asked for."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("digits-run"))
-    parser.add_argument("--cases", default="class,random")
+    parser.add_argument("--cases", default=",".join(CASES))
     parser.add_argument("--methods", default="")
     parser.add_argument("--trials", type=int, default=16)
+    parser.add_argument("--patience", type=int, default=8, help="trials in a row without gain that end a search")
+    parser.add_argument(
+        "--settings", type=Path, help="search nothing: take each method's settings from this page's tables"
+    )
     parser.add_argument("--page", type=Path, help="write the run's methods into this page's tables, and run nothing")
     given = parser.parse_args()
     torch.set_num_threads(1)
     if given.page is not None:
         old = read_tables(given.page, "digits.py")
-        tables = [
-            f"## {WORDS[case]}\n\n{table(case, json.loads((given.out / f'{case}.json').read_text()), kept_rows(old, case))}\n"
-            for case in CASES
-        ]
+        tables = []
+        for case, of in CASES.items():
+            run = given.out / f"{case}.json"
+            done = json.loads(run.read_text()) if run.exists() else {}
+            tables.append(f"## {of.words}\n\n{table(case, done, kept_rows(old, case))}\n")
         write_tables(given.page, "digits.py", "\n".join(tables))
         return
     for case in given.cases.split(","):

@@ -88,7 +88,6 @@ def over_five(case: str) -> dict[str, Bounds]:
     kept = {**gaps, "do nothing": nothing, "retrained": np.mean(again, axis=1), "furthest": np.max(again, axis=1)}
     further = {name: mean_interval(gaps[SALIENT] - kept[name]) for name in (*OTHERS, "furthest")}
     print(case, kept, {name: mean_interval(each) for name, each in kept.items()}, "further than", further)
-    assert further["furthest"].low > 0
     return further
 
 
@@ -105,6 +104,7 @@ def test_claim_of_the_smallest_gap_does_not_hold_over_five_problems() -> None:
     Fails as above.
     """
     further = over_five("random")
+    assert further["furthest"].low > 0
     assert further["ascent"].high < 0
     assert further["finetune"].low > 0
     for name in ("random_label", "l1_sparse"):
@@ -122,7 +122,28 @@ def test_claim_on_a_class_salient_relabelling_is_not_told_from_relabelling() -> 
     Fails if no entry may move (50.1). It does not fail if the least salient ones may (.64 [.38, .90]): here the choice does not show.
     """
     further = over_five("class")
+    assert further["furthest"].low > 0
     assert further["ascent"].high < 0
     for name in ("finetune", "l1_sparse"):
         assert further[name].low > 0, name
     assert -0.3 < further["random_label"].low < 0 < further["random_label"].high
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_claim_on_small_cnns() -> None:
+    """Five draws on the small CNN, ten retrained models each, two method seeds; settings as docs/results/digits.md found them for it.
+
+    Wrong labels, average gap: salient 10.3 [7.6, 13.1], all weights 7.1, ascent 15.1, fine-tuning 6.3, l1 11.6; do nothing 18.6, retrained
+    1.8. Paired: to ascent -4.7 [-7.0, -2.5], to l1 -1.3 [-2.5, -.02], to all weights +3.2 [1.3, 5.2], to fine-tuning +4.1 [2.3, 5.9]: two of
+    the four claims hold. The threes: .13 [.07, .20], all weights .32, ascent 2.3, fine-tuning .08, l1 .08; retrained .09. Paired: to all
+    weights -.19 [-.31, -.06], here the mask helps; to ascent -2.1 [-6.1, 1.9], to fine-tuning +.05 [-.02, .12], to l1 +.05 [-.04, .15], and to
+    the retrained model furthest from the others -.05 [-.19, .10]: not told apart.
+    Fails if no entry may move (50.1 on the threes), or all of them.
+    """
+    rows, of_class = over_five("random_cnn"), over_five("class_cnn")
+    assert max(rows["ascent"].high, rows["l1_sparse"].high) < 0
+    assert min(rows[name].low for name in ("random_label", "finetune", "furthest")) > 0
+    assert of_class["random_label"].high < 0
+    for name in ("ascent", "finetune", "l1_sparse", "furthest"):
+        assert of_class[name].low < 0 < of_class[name].high, name

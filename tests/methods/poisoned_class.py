@@ -18,17 +18,32 @@ from expunge.engine.fit_many import fit_many
 from expunge.facts.rows import Rows
 from expunge.methods.finetune import Finetune
 from expunge.statistics.bounds import Bounds
-from expunge.testbeds.poisoned import RECIPE, PoisonedDigits, poisoned_digits, untrained
+from expunge.testbeds.poisoned import PoisonedDigits, poisoned_digits, recipe_of, untrained
 
 SEEDS = (0, 1, 2, 3, 4)
 """Seeds of rows and targets that claims are reported on."""
 
 
 @cache
-def poisoned(seed: int, kind: str = "backdoor") -> PoisonedDigits:
+def poisoned(seed: int, kind: str = "backdoor", network: str = "mlp") -> PoisonedDigits:
     """The problem of a seed; shared, so change only copies."""
     torch.set_num_threads(1)
-    return poisoned_digits(seed, kind=kind)
+    return poisoned_digits(seed, network=network, kind=kind)
+
+
+@cache
+def again(seed: int, known: float = 1.0, kind: str = "backdoor", network: str = "mlp") -> tuple[dict[str, float], ...]:
+    """What is measured on ten models trained without the known rows."""
+    of, seeds = poisoned(seed, kind, network), [1000 * (seed + 1) + i for i in range(10)]
+    models = [untrained(one, network) for one in seeds]
+    fit_many(models, [of.rows(known)["retain"]] * 10, [recipe_of(one, network) for one in seeds], job=Job())
+    return tuple(measured(model, of) for model in models)
+
+
+def mean_again(seed: int, known: float = 1.0, kind: str = "backdoor", network: str = "mlp") -> dict[str, float]:
+    """The mean over the ten."""
+    each = again(seed, known, kind, network)
+    return {what: fmean(one[what] for one in each) for what in each[0]}
 
 
 @torch.no_grad()
@@ -54,22 +69,14 @@ def after(method: Any, of: PoisonedDigits, known: float = 0.1) -> tuple[dict[str
     return measured(model, of), job.notes
 
 
-@cache
-def retrained_success(seed: int) -> float:
-    """Mean success of ten models retrained without the 60 backdoored rows of a seed, in percent."""
-    seeds = [1000 * (seed + 1) + i for i in range(10)]
-    models = [untrained(one) for one in seeds]
-    recipes = [RECIPE.model_copy(update={"seed": one}) for one in seeds]
-    fit_many(models, [poisoned(seed).rows(1.0)["retain"]] * 10, recipes, job=Job())
-    return fmean(measured(model, poisoned(seed))["success"] for model in models)
+def backdoor_gap(model: Model, seed: int, network: str = "mlp") -> float:
+    """How far the success of a seed's backdoor on a model lies from the mean of ten retrained without its 60 rows, in points."""
+    return abs(
+        measured(model, poisoned(seed, network=network))["success"] - mean_again(seed, network=network)["success"]
+    )
 
 
-def backdoor_gap(model: Model, seed: int) -> float:
-    """How far the success of a seed's backdoor on a model lies from that on retrained models, in points."""
-    return abs(measured(model, poisoned(seed))["success"] - retrained_success(seed))
-
-
-def pruned_less_dense(locator: Any) -> tuple[Bounds, Bounds]:
+def pruned_less_dense(locator: Any, network: str = "mlp") -> tuple[Bounds, Bounds]:
     """How much further fine-tuning ends by `backdoor_gap` from a pruned target than from a dense one, at two rates; all manipulated rows
     known."""
     found = []
@@ -77,11 +84,11 @@ def pruned_less_dense(locator: Any) -> tuple[Bounds, Bounds]:
         method = Finetune(descent=Descent(lr=lr, epochs=10))
         gaps = []
         for seed in SEEDS:
-            of = poisoned(seed)
+            of = poisoned(seed, network=network)
             splits = of.splits(1.0)
             masks = (None, locate(locator, of.target, splits))
             models = (unlearn(method, of.target, splits, job=Job(seed=seed, mask=mask))[0] for mask in masks)
-            gaps.append([backdoor_gap(model, seed) for model in models])
+            gaps.append([backdoor_gap(model, seed, network) for model in models])
         dense, pruned = zip(*gaps, strict=True)
         found.append(mean_interval(np.subtract(pruned, dense)))
         print(lr, mean_interval(dense), mean_interval(pruned), found[-1])

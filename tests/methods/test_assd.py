@@ -70,3 +70,24 @@ def test_claim_batches_of_64_forget_on_four_targets_of_five() -> None:
     assert forgotten.high < 0
     assert sum(one.forget > 50 for one in batched) <= 2
     assert all(one.retain > 97 for one in batched)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_claim_on_a_small_cnn_comes_as_near_as_a_searched_alpha_with_batches() -> None:
+    """Five small CNNs: with batches of 64 forget 0 to 3%, retain 100, gap .53 [-.03, 1.1]; SSD at an alpha searched on other CNNs .15.
+
+    Paired .4 [-.2, 1.0]: the claim holds here. With single rows 1 to 34% of the class stay, gap 4.4 [-.8, 9.5]. Do nothing 33.5. Fails if
+    the share that the rule takes is another.
+    """
+    searched, batched, single = (
+        over_targets(method, "cnn")
+        for method in (SSD(alpha=20.0, dampening=0.5, batch_size=64), ASSD(batch_size=64), ASSD())
+    )
+    gap = [np.array(gaps(each, "cnn")) for each in (searched, batched, single)]
+    beside = mean_interval(gap[1] - gap[0])
+    print([mean_interval(each) for each in gap], beside)
+    assert mean_interval(gap[1]).high < 1.5
+    assert beside.low < 0 < beside.high < 1.5
+    assert max(one.forget for one in batched) < 10 < max(one.forget for one in single)
+    assert min(one.retain for one in (*batched, *single)) > 99

@@ -110,9 +110,9 @@ def test_attributes_of_digits() -> None:
 
 
 @cache
-def digits(seed: int) -> tuple[Problem, Bottleneck]:
+def digits(seed: int, network: str = "mlp") -> tuple[Problem, Bottleneck]:
     """The threes are to go; concepts are attributes of pixels, and the bottleneck is of the target of that seed."""
-    problem = digits_of(seed)[0]
+    problem = digits_of(seed, network)[0]
     problem = replace(problem, splits=with_concepts(problem.splits))
     rows = Rows((*problem.splits.rows["forget"], *problem.splits.rows["retain"]))
     features = body_features(problem.target, rows, job=Job())
@@ -120,9 +120,9 @@ def digits(seed: int) -> tuple[Problem, Bottleneck]:
     return problem, fit_bottleneck(features, labels_of(rows), concepts, sparsity=1e-3)
 
 
-def top_mass(model: Model, seed: int) -> float:
+def top_mass(model: Model, seed: int, network: str = "mlp") -> float:
     """What the three top concepts of the threes add to p(3) over the forget rows, read by the target's bottleneck."""
-    problem, bottleneck = digits(seed)
+    problem, bottleneck = digits(seed, network)
     forget = problem.splits.rows["forget"]
     own, labels = body_features(problem.target, forget, job=Job()), labels_of(forget)
     top = ranked(bottleneck.mass(own, labels, FORGOTTEN))[:3]
@@ -161,6 +161,53 @@ def test_claim_a_class_of_digits_goes_and_its_top_concepts_lose_attribution() ->
     before, now, elsewhere = np.transpose(top)
     assert mean_interval(now - before).high < -0.6
     assert mean_interval(now - elsewhere).high < 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_claim_on_a_small_cnn() -> None:
+    """Five small CNNs: forget 0, retain 99.7, gap to ten retrained models .3 [.0, .6], do nothing 33.5: within 1.5.
+
+    The threes' top concepts lose .81 [.67, .96] of what they add to p(3), and end below retrained models' by .11 [.00, .23]. The paper's
+    second half, accuracy on the five classes that share most: targeted 98.5, random labels 98.0, random labels without retain rows 88.3
+    (on the other four 97.3, 97.6, 91.4). Targeted minus random .6 [-.3, 1.4], and blind labels cost the five no more than the four, 3.2
+    [-11.1, 17.4]: the paper's order in the means, not shown. Fails if: forget rows keep their labels, or retain rows are left out.
+    """
+    after, top, near, far = [], [], [], []
+    for seed in REPORTED:
+        problem, _ = digits(seed, "cnn")
+        ways = (
+            ConceptPoisoning(),
+            ConceptPoisoning(labels="random"),
+            ConceptPoisoning(labels="random", retain_weight=0.0),
+        )
+        models = [unlearn(one, problem.target, problem.splits, job=Job(seed=seed))[0] for one in ways]
+        after.append(Accuracies.of(models[0], problem))
+        again = fmean(top_mass(one, seed, "cnn") for one in problem.retrained)
+        top.append((top_mass(problem.target, seed, "cnn"), top_mass(models[0], seed, "cnn"), again))
+        near.append([of_classes(model, NEIGHBOURS) for model in models])
+        far.append([of_classes(model, OTHERS) for model in models])
+    before, now, elsewhere = np.transpose(top)
+    targeted, random, blind = np.transpose(near)
+    gap, beside, shared_more = (
+        mean_interval(one) for one in (gaps(after, "cnn"), targeted - random, np.transpose(far)[2] - blind)
+    )
+    print(
+        gap,
+        mean_interval(now - before),
+        mean_interval(now - elsewhere),
+        beside,
+        shared_more,
+        mean_interval(random - blind),
+    )
+    assert all(one.forget == one.holdout == 0 for one in after)
+    assert gap.high < 1.5
+    assert min(gaps(untouched("cnn"), "cnn")) > 30
+    assert mean_interval([one.retain for one in after]).low >= 98
+    assert mean_interval(now - before).high < -0.5
+    assert mean_interval(now - elsewhere).high < 0.05
+    assert beside.low < 0 < beside.high
+    assert shared_more.low < 0 < shared_more.high
 
 
 def test_claim_of_blind_random_labels_does_not_hold_as_stated() -> None:

@@ -8,7 +8,12 @@ import pytest
 from digits_gap import SETTINGS
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "results" / "digits.md"
-SECTIONS = {"class": "## The threes\n", "random": "## A random tenth, a fifth of the labels wrong\n"}
+SECTIONS = {
+    "class": "## The threes\n",
+    "random": "## A random tenth, a fifth of the labels wrong\n",
+    "class_cnn": "## A small CNN: the threes\n",
+    "random_cnn": "## A small CNN: a random tenth, a fifth of the labels wrong\n",
+}
 
 
 @pytest.mark.parametrize("case", SETTINGS)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from classifiers import mean_interval
-from poisoned_class import after, measured, poisoned, share
+from poisoned_class import after, mean_again, measured, poisoned, share
 from tiny_problems import Tiny
 
 from expunge.contract.apply import unlearn
@@ -16,12 +16,10 @@ from expunge.contract.job import Job
 from expunge.contract.splits import Splits
 from expunge.contract.weights import weights_digest
 from expunge.engine.descend import Descent, one_pass
-from expunge.engine.fit_many import fit_many
 from expunge.engine.triggers import Trigger, exposed
 from expunge.facts.rows import Rows
 from expunge.methods import ebyd
 from expunge.methods.ebyd import EBYD
-from expunge.testbeds.poisoned import RECIPE, untrained
 
 
 def test_loss_is_of_the_rows_and_of_the_rows_with_the_trigger(clouds: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,24 +78,15 @@ READ = ("clean", "corrected", "success")
 
 
 @cache
-def cleaned(seed: int, detect: str = "inversion") -> tuple[dict[str, float], dict[str, Any]]:
+def cleaned(seed: int, detect: str = "inversion", network: str = "mlp") -> tuple[dict[str, float], dict[str, Any]]:
     """What is measured after removal, and its notes."""
-    return after(EBYD(detect=detect), poisoned(seed))
+    return after(EBYD(detect=detect), poisoned(seed, network=network))
 
 
-@cache
-def again(seed: int) -> tuple[dict[str, float], ...]:
-    """Ten models trained without any of the 60 poisoned rows."""
-    of, seeds = poisoned(seed), [1000 * (seed + 1) + i for i in range(10)]
-    models = [untrained(one) for one in seeds]
-    recipes = [RECIPE.model_copy(update={"seed": one}) for one in seeds]
-    fit_many(models, [of.rows(1.0)["retain"]] * 10, recipes, job=Job())
-    return tuple(measured(model, of) for model in models)
-
-
-def gap(found: dict[str, float], seed: int) -> float:
-    """Distance to the mean of the ten over clean and corrected accuracy and success, in points."""
-    return fmean(abs(found[name] - fmean(one[name] for one in again(seed))) for name in READ)
+def gap(found: dict[str, float], seed: int, network: str = "mlp") -> float:
+    """Distance to the mean of ten clean models over clean and corrected accuracy and success, in points."""
+    clean = mean_again(seed, network=network)
+    return fmean(abs(found[name] - clean[name]) for name in READ)
 
 
 def test_claim_the_backdoor_is_found_and_removed() -> None:
@@ -197,3 +186,48 @@ def test_claim_that_an_exposed_model_keeps_its_backdoor_does_not_hold_on_each_se
     assert mean_interval(clean).high < 35
     assert mean_interval(success).low < 10
     assert min(success) < 60 < 90 < max(success)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_claim_on_a_small_cnn() -> None:
+    """Gap to ten clean models 1.0 [.6, 1.4] over five small CNNs; do nothing 64.8, trained without the known tenth 64.9.
+
+    Corrected accuracy 96.8 [96.2, 97.4], success .5 [-.1, 1.1], clean accuracy lost .2 [-.3, .7]; the class found is 0 on each. The paper's
+    exposure says 8, 2, 0, 4, 3, and what is then removed is a backdoor on the third alone: 51 [15, 86] points further from clean models,
+    at a clean loss 1.5 [-1.7, 4.7] more, not less. An exposed model has 19 [13, 26] of clean accuracy and 28 [-24, 79] of success: near
+    chance, and not high. Fails as on the MLP.
+    """
+    rows: dict[str, list[float]] = {
+        name: [] for name in ("gap", "nothing", "exposed", "corrected", "success", "lost", "more", "kept")
+    }
+    wrong = []
+    for seed in SEEDS:
+        of, (found, notes) = poisoned(seed, network="cnn"), cleaned(seed, "inversion", "cnn")
+        before, (other, seen) = measured(of.target, of), cleaned(seed, "exposure", "cnn")
+        assert notes["backdoor_class"] == 0
+        retain = of.splits(0.1).rows["retain"]
+        drawn = retain.take(torch.randperm(len(retain), generator=Job(seed=seed).generator)[:100].tolist())
+        collapsed = measured(exposed(of.target, drawn, accuracy=0.2, lr=1e-3, steps=60, job=Job(seed=seed)), of)
+        wrong += [other["success"]] if seen["backdoor_class"] != 0 else []
+        for name, value in {
+            "gap": gap(found, seed, "cnn"),
+            "nothing": gap(before, seed, "cnn"),
+            "exposed": gap(other, seed, "cnn"),
+            "corrected": found["corrected"],
+            "success": found["success"],
+            "lost": before["clean"] - found["clean"],
+            "more": found["clean"] - other["clean"],
+            "kept": collapsed["success"],
+        }.items():
+            rows[name].append(value)
+    at = {name: mean_interval(values) for name, values in rows.items()}
+    print(at)
+    assert mean_interval(np.subtract(rows["gap"], rows["nothing"])).high < 0
+    assert at["corrected"].low >= 85
+    assert at["success"].high < 8
+    assert at["lost"].high <= 2
+    assert mean_interval(np.subtract(rows["gap"], rows["exposed"])).high < 0
+    assert at["more"].low < 0 < at["more"].estimate
+    assert min(wrong) > 70
+    assert at["kept"].low < 10

@@ -11,7 +11,7 @@ import pytest
 import torch
 from classifiers import mean_interval
 from digits_class import Accuracies, retrained
-from digits_seeds import REPORTED
+from digits_seeds import REPORTED, digits_of
 from poisoned_class import SEEDS, backdoor_gap, measured, poisoned
 from tiny_problems import Tiny
 from told_members import mean_membership, membership
@@ -30,7 +30,7 @@ from expunge.facts.recipe import Recipe
 from expunge.facts.rows import Row, Rows
 from expunge.methods.finetune import Finetune
 from expunge.methods.imp import IMP
-from expunge.testbeds.poisoned import RECIPE, untrained
+from expunge.testbeds.poisoned import recipe_of, untrained
 from expunge.testbeds.problem import Problem
 from expunge.testbeds.vision import CLASS_RECIPE, class_problem
 
@@ -258,6 +258,37 @@ def test_claim_over_targets_and_rounds() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_claim_over_five_small_cnns_a_pruned_one_forgets_less() -> None:
+    """At lr 2e-3 (training: 6e-3), gap to ten retrained models: dense 17.9 [12.1, 23.6], 75% pruned before 28.2 [25.1, 31.4].
+
+    Paired 10.4 [3.9, 16.8], and by the share called non-members 37 [13, 61]: the other way round here too. With the default lr the pruned
+    one ends at .44 [-.36, 1.2]. Fails if: pruning in `prepare` has no effect, or the sparse target forgets more.
+    """
+    quick, found = IMP(rate=0.5, rounds=2), []
+    for seed in REPORTED:
+        problem, again = digits_of(seed, "cnn")
+        sparse = pruned_before(quick, problem)
+        low = Descent(lr=2e-3, epochs=10)
+        found.append(
+            [
+                gaps_after(method, start, problem, again)
+                for method, start in (
+                    (Finetune(descent=low), problem.target),
+                    (replace(quick, descent=low), sparse),
+                    (quick, sparse),
+                )
+            ]
+        )
+    gaps, members = np.moveaxis(np.array(found), -1, 0)
+    further, told = (mean_interval(one[:, 1] - one[:, 0]) for one in (gaps, members))
+    print(*(mean_interval(column) for one in (gaps, members) for column in one.T), further, told)
+    assert further.low > 0
+    assert told.low > 0
+    assert mean_interval(gaps[:, 2]).high < 2
+
+
+@pytest.mark.slow
 def test_claim_of_a_backdoors_lower_success_is_the_other_way_round() -> None:
     """P029: patched digits, five draws, all 60 manipulated rows known. Targets pruned by 75% before answer the patch like dense ones.
 
@@ -270,7 +301,7 @@ def test_claim_of_a_backdoors_lower_success_is_the_other_way_round() -> None:
         of = poisoned(seed)
         splits = of.splits(1.0)
         rows = Rows((*splits.rows["forget"], *splits.rows["retain"]))
-        target = quick.prepare(untrained(seed), rows, RECIPE.model_copy(update={"seed": seed}), Job(seed=seed))
+        target = quick.prepare(untrained(seed), rows, recipe_of(seed), Job(seed=seed))
         assert measured(target, of)["success"] > 90
         descents = [Descent(lr=lr, epochs=10) for lr in (1e-3, 5e-3)]
         cases = [(Finetune(descent=one), of.target) for one in descents]

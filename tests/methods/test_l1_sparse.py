@@ -52,9 +52,9 @@ def test_forgets_and_keeps_more_than_fine_tuning(people: Tiny, clouds: Tiny) -> 
         assert sparse.forget_loss > dense.forget_loss
 
 
-def slowly(kind: type, seed: int) -> tuple[Accuracies, float, float]:
+def slowly(kind: type, seed: int, network: str = "mlp") -> tuple[Accuracies, float, float]:
     """At a learning rate a sixth of training's: accuracies, their gap to retrained, and that of the share called non-members, in points."""
-    problem, retrained = digits_of(seed)
+    problem, retrained = digits_of(seed, network)
     method = kind(descent=Descent(lr=1e-3, epochs=10))
     model, _ = unlearn(method, problem.target, problem.splits, job=Job(seed=0))
     found, again = Accuracies.of(model, problem), mean_membership(problem.retrained, problem.splits)
@@ -93,24 +93,42 @@ def test_claim_over_five_targets() -> None:
     assert mean_interval(dense[:, 1]).low > 10
 
 
-def backdoor_and_clean(kind: type, lr: float, seed: int) -> tuple[float, float]:
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_claim_over_five_small_cnns() -> None:
+    """Gap to ten retrained models by fine-tuning 29.1 [27.7, 30.5], with the penalty .13 [-.06, .31]; paired -29.0 [-30.5, -27.4].
+
+    The share of forget rows called non-members lies 72 [63, 80] points from the retrained models' by fine-tuning, 0 on each with the
+    penalty. Fails as above.
+    """
+    dense, sparse = (np.array([slowly(kind, seed, "cnn")[1:] for seed in REPORTED]) for kind in (Finetune, L1Sparse))
+    print(*(mean_interval(column) for one in (dense, sparse, sparse - dense) for column in one.T))
+    assert mean_interval(sparse[:, 0] - 0.5 * dense[:, 0]).high < 0
+    assert mean_interval(sparse[:, 1]).high < 5
+    assert mean_interval(dense[:, 1]).low > 10
+
+
+def backdoor_and_clean(kind: type, lr: float, seed: int, network: str) -> tuple[float, float]:
     """How far a backdoor's success is from retraining's, all manipulated rows known, and clean accuracy, in percent."""
-    of = poisoned(seed)
+    of = poisoned(seed, network=network)
     model, _ = unlearn(kind(descent=Descent(lr=lr, epochs=10)), of.target, of.splits(1.0), job=Job(seed=seed))
-    return backdoor_gap(model, seed), measured(model, of)["clean"]
+    return backdoor_gap(model, seed, network), measured(model, of)["clean"]
 
 
 @pytest.mark.slow
-def test_claim_it_lowers_a_backdoors_success_more_than_fine_tuning() -> None:
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("network", ["mlp", "cnn"])
+def test_claim_it_lowers_a_backdoors_success_more_than_fine_tuning(network: str) -> None:
     """P029: patched digits, five draws, all 60 manipulated rows known. Distance of success to ten retrained models' (0 to .04).
 
     By fine-tuning and with the penalty, 95% intervals: at lr 1e-3 82.1 [76.3, 87.9] and 8.3 [5.6, 11.0], paired -73.8 [-77.7, -69.9]; at
-    5e-3 6.2 [3.1, 9.3] and .3 [-.1, .7], -6.0 [-8.9, -3.0]. Clean accuracy: 0 [-.6, .6] and -.3 [-.8, .2] points. Fails if: the penalty
-    is lost.
+    5e-3 6.2 [3.1, 9.3] and .3 [-.1, .7], -6.0 [-8.9, -3.0]. Clean accuracy: 0 [-.6, .6] and -.3 [-.8, .2] points. On small CNNs: 84.0
+    [73.4, 94.5] and 59.3 [43.8, 74.7], -24.7 [-42.4, -7.0]; 4.9 [2.3, 7.4] and 1.6 [.4, 2.8], -3.2 [-5.6, -.8]; clean -.3 [-.6, .1] and
+    0 [-.4, .4]. Fails if: the penalty is lost.
     """
     for lr in (1e-3, 5e-3):
         dense, sparse = (
-            np.array([backdoor_and_clean(kind, lr, seed) for seed in SEEDS]) for kind in (Finetune, L1Sparse)
+            np.array([backdoor_and_clean(kind, lr, seed, network) for seed in SEEDS]) for kind in (Finetune, L1Sparse)
         )
         print(lr, *(mean_interval(column) for one in (dense, sparse, sparse - dense) for column in one.T))
         assert mean_interval((sparse - dense)[:, 0]).high < 0

@@ -120,9 +120,12 @@ def test_the_head_moves_in_the_repair_alone_and_alone_there(clouds: Tiny, monkey
 IMAGES = Images(shape=(1, 8, 8), mean=(0.3,), std=(0.38,))
 
 
+SHAPES: dict[str, dict[str, int]] = {"mlp": {"width": 128, "depth": 1}, "cnn": {}}
+
+
 @cache
-def problem(kind: str, seed: int) -> Problem:
-    """Digits, MLP 64-128-128-10: a class to go, a random tenth, or a tenth whose labels are all wrong (and the holdout's likewise). Ten
+def problem(kind: str, seed: int, network: str = "mlp") -> Problem:
+    """Digits, MLP 64-128-128-10 or the small CNN: a class to go, a random tenth, or a tenth whose labels are all wrong (and the holdout's likewise). Ten
     retrained models."""
     torch.set_num_threads(1)
     found = Digits(
@@ -134,7 +137,7 @@ def problem(kind: str, seed: int) -> Problem:
             wrong = (row.replace(label=int((row["label"] + draw.integers(1, 10)) % 10)) for row in found[name])
             found[name] = Rows(tuple(wrong))
     splits = Splits.of(**{name: found[name] for name in ("forget", "retain", "holdout", "test")})
-    blank = vision_model("mlp", images=IMAGES, classes=10, seed=seed, width=128, depth=1)
+    blank = vision_model(network, images=IMAGES, classes=10, seed=seed, **SHAPES[network])
     recipe = Recipe(epochs=30 if kind == "noise" else 10, lr=6e-3, batch_size=64, seed=seed)
     models = [blank.fresh(seed + i) for i in range(11)]
     every = Rows((*splits.rows["forget"], *splits.rows["retain"]))
@@ -145,10 +148,12 @@ def problem(kind: str, seed: int) -> Problem:
     )
 
 
-def runs(kind: str, seed: int, **methods: Any) -> dict[str, tuple[float, float, Membership, Membership]]:
+def runs(
+    kind: str, seed: int, network: str = "mlp", **methods: Any
+) -> dict[str, tuple[float, float, Membership, Membership]]:
     """Of do nothing, a retrained model, and methods: mean gap to retrained over forget, retain and test accuracy, forget accuracy, what
     membership attacks find, and how far that is from the retrained models' mean."""
-    given = problem(kind, seed)
+    given = problem(kind, seed, network)
     truth, attacked = retrained(given), mean_membership(given.retrained, given.splits)
     models = {"nothing": given.target, "floor": given.retrained[0]}
     models |= {name: unlearn(one, given.target, given.splits, job=Job(seed=seed))[0] for name, one in methods.items()}
@@ -215,6 +220,36 @@ def test_claim_by_kind_of_removal() -> None:
         assert min(run[name][2].area for name in ("nothing", "laf", "repaired")) > 90
         assert run["floor"][2].area < 60
         assert run["finetune"][2].area < 85
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3000)
+def test_claim_by_kind_of_removal_on_a_small_cnn() -> None:
+    """As above on five small CNNs, with the same settings; gap to retrained in points.
+
+    Class: nothing 33.4, LAF .20 [-.01, .41], LAF+R .14 [-.01, .29], fine-tuning .61 [-.4, 1.6], floor .10: the claim holds, and the SVC
+    calls all forget rows non-members after each, as after retraining. Random: nothing .62 [.22, 1.02], LAF .55 [.16, .93], LAF+R .59,
+    fine-tuning .35, floor .20; LAF beside nothing -.07 [-.17, .02]: not shown nearer, and the AUC of the loss is 2.9 [1.9, 3.9] away, not
+    nearer than before (1.9 [.7, 3.0]). Wrong labels: nothing 35.0, LAF 34.9 [33.9, 35.9], LAF+R 34.3 [33.2, 35.4], fine-tuning .3; AUC 49
+    away (fine-tuning 14): nothing is gone. Fails if: forget rows stay where they are represented.
+    """
+    methods = {"laf": LAF(), "repaired": LAF(repair_rows=200), "finetune": Finetune()}
+    found = {kind: [runs(kind, seed, "cnn", **methods) for seed in REPORTED] for kind in ("class", "random", "noise")}
+    gap = {kind: {name: np.array([run[name][0] for run in of]) for name in of[0]} for kind, of in found.items()}
+    away = {kind: {name: np.array([run[name][3] for run in of]) for name in of[0]} for kind, of in found.items()}
+    for kind, of in gap.items():
+        print(
+            kind, {name: (mean_interval(values), mean_interval(values - of["nothing"])) for name, values in of.items()}
+        )
+        print(kind, {name: [mean_interval(column) for column in values.T] for name, values in away[kind].items()})
+    assert mean_interval(gap["class"]["nothing"]).low > 30
+    for name in ("laf", "repaired"):
+        assert mean_interval(gap["class"][name]).high < 1.5
+        assert mean_interval(away["class"][name][:, 0]).high < 5
+        assert mean_interval(gap["noise"][name] - gap["noise"]["finetune"]).low > 20
+        assert mean_interval(away["noise"][name][:, 1] - away["noise"]["finetune"][:, 1]).low > 10
+    beside = mean_interval(gap["random"]["laf"] - gap["random"]["nothing"])
+    assert beside.low < 0 < beside.high
 
 
 def test_a_bound_on_steps_leaves_some_for_the_repair(clouds: Tiny) -> None:

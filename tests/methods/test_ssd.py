@@ -213,3 +213,76 @@ def test_claim_over_targets_against_ascent() -> None:
             membership(unlearn(methods["lower"], problem.target, problem.splits)[0], problem.splits).efficacy
         )
     assert [member > 90 for member in members] == [one.retain > 95 for one in after["lower"]]
+
+
+ON_CNN = SSD(alpha=20.0, dampening=0.5, batch_size=64)
+"""Of 51 settings (alpha 1 to 50, dampening .1, .5 and 1, batches of 1 and 64) the least mean gap on small CNNs of seeds 900, 920, 940: .07."""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_claim_on_a_small_cnn_it_forgets_like_retraining_and_keeps_more_than_ascent() -> None:
+    """Five small CNNs: forget 0, 0, 0, 1, 0, retain 99.9 to 100, gap to ten retrained models .15 [-.07, .36], do nothing 33.5.
+
+    An SVC on confidence calls all forget rows non-members on each, as in the retrained models; the AUC of the loss is 1.4 [.3, 2.4] points
+    from theirs. Ascent by the epoch that was best on the tuning seeds leaves up to 32% of the class: its gap is more by 7.2 [2.8, 11.6].
+    At equal forgetting (two epochs: 0 on each) it keeps 90.9 to 99.2 of the retain rows, less than SSD on five of five, by 3.0 [-1.3, 7.4]:
+    the paper's order, on each target, and the interval of its size holds 0. Fails if what is dampened is not what the forget rows lean on.
+    """
+    own, first, second = (
+        over_targets(method, "cnn")
+        for method in (ON_CNN, *(Ascent(descent=Descent(lr=2e-3, epochs=epochs)) for epochs in (1, 2)))
+    )
+    gap = {name: np.array(gaps(each, "cnn")) for name, each in (("ssd", own), ("first", first), ("second", second))}
+    kept = np.array([one.retain - other.retain for one, other in zip(own, second, strict=True)])
+    print(gap, kept, mean_interval(gap["ssd"]), mean_interval(gap["ssd"] - gap["first"]), mean_interval(kept))
+    assert mean_interval(gaps(untouched("cnn"), "cnn")).low > 30
+    assert mean_interval(gap["ssd"]).high < 1.5
+    assert max(one.forget for one in own) < 5
+    assert min(one.retain for one in own) > 99
+    assert mean_interval(gap["ssd"] - gap["first"]).high < 0
+    assert max(one.forget for one in second) < 5
+    assert kept.min() > 0
+    for seed in REPORTED:
+        problem, _ = digits_of(seed, "cnn")
+        model, _ = unlearn(ON_CNN, problem.target, problem.splits)
+        away = membership(model, problem.splits).gap(mean_membership(problem.retrained, problem.splits))
+        assert membership(problem.target, problem.splits).efficacy < 10
+        assert away.efficacy < 5
+        assert away.area < 5
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_claim_on_a_small_cnn_threshold_and_dampening_have_cliffs() -> None:
+    """Means over five small CNNs, batches of 64; forget and retain accuracy by alpha, at dampening 1 and at .1.
+
+    Alpha 1: 7 and 80, 5 and 33. 2: 4 and 80, 11 and 52. 5: .4 and 95, .4 and 90. 10: .4 and 99.2, .2 and 99.0. 20: .4 and 100, 0 and 100.
+    50: 29 and 100, 28 and 100. 100: 96 and 100, 96 and 100. So the threshold has a cliff on each side: below 10 the retain rows go (at 1
+    by 20 [4, 37] and 67 [49, 85] points from 20), above 20 the class stays (at 100 more by 96 [85, 106]). The dampening has one below the
+    threshold alone: at alpha 1 a tenth of it costs 47 [25, 69] points of retain accuracy, at 20 nothing (0 to .1 on each). Fails if a
+    higher alpha selects more, or the dampening is not read.
+    """
+    after = {
+        (alpha, dampening): over_targets(SSD(alpha=alpha, dampening=dampening, batch_size=64), "cnn")
+        for alpha in (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0)
+        for dampening in (1.0, 0.1)
+    }
+    forget, retain = (
+        {at: np.array([getattr(one, name) for one in each]) for at, each in after.items()}
+        for name in ("forget", "retain")
+    )
+    for at in after:
+        print(at, mean_interval(forget[at]), mean_interval(retain[at]))
+    for dampening in (1.0, 0.1):
+        lost = mean_interval(retain[20.0, dampening] - retain[1.0, dampening])
+        left = mean_interval(forget[100.0, dampening] - forget[20.0, dampening])
+        print(dampening, lost, left)
+        assert lost.low > 0
+        assert left.low > 50
+        assert forget[20.0, dampening].max() < 5
+        assert min(retain[alpha, dampening].min() for alpha in (20.0, 50.0, 100.0)) > 99
+    harder = mean_interval(retain[1.0, 1.0] - retain[1.0, 0.1])
+    print(harder)
+    assert harder.low > 10
+    assert np.abs(retain[20.0, 1.0] - retain[20.0, 0.1]).max() < 1

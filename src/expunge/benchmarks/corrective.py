@@ -34,7 +34,8 @@ class CorrectiveBenchmark:
             "One setting a method for every share known; the paper chooses the best of a grid for each on validation rows.",
             "Attacks and a verdict stand beside, against models retrained without the known rows.",
             "On digits dampening does not remove the backdoor: with a tenth known .2, 1.2, 2.7, 82.4 (for 15.6 points of clean accuracy) "
-            "and 8.2% are corrected; on MNIST it does, for 12 points. Retraining leaves it, and confused classes stay "
+            "and 8.2% are corrected; on MNIST it does, for 12 points; on small CNNs, the best alpha of each draw within 2 points, 95.7, "
+            "90.9, 5.2, 86.4 and 88.2%. Retraining leaves it (a small CNN without 80% of the poison: 82%), and confused classes stay "
             "(docs/results/corrective.md).",
         ),
         cost="4 training runs of 5 s, then seconds a method and seed",

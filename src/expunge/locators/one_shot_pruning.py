@@ -37,7 +37,7 @@ class OneShotPruning:
             "Linear maps are pruned too; the public code prunes convolutions only.",
             "Holds for a class of digits at low learning rates; for random rows with wrong labels the gap grows (2.2 to 3.4 points).",
             "A backdoor whose rows are all known: success after fine-tuning at lr 1e-3 82% dense, 38% pruned by 95%; at 5e-3 6% dense, "
-            "17% pruned (means of five draws).",
+            "17% pruned (means of five draws). Small CNNs: 84 and 98%, 5 and 68%.",
         ),
         cost="1 look at the weights",
     )

@@ -41,7 +41,7 @@ class SynFlow:
             "Exactly the share that is asked for is pruned, ties in order.",
             "Residual branches, and six layers with biases at 99.5%, are emptied all the same.",
             "A backdoor whose rows are all known: success after fine-tuning at lr 1e-3 82% dense, 58% pruned by 95%; at 5e-3 6% dense, "
-            "31% pruned (means of five draws).",
+            "31% pruned (means of five draws). Small CNNs: 84 and 89%, 5 and 46%.",
         ),
         cost="rounds x (1 forward + 1 backward) of one example",
     )

@@ -49,7 +49,7 @@ class ConceptPoisoning:
             "The language-model variant (poisoned answers about a concept) is not here.",
             "That blind random labels hurt the classes that share concepts more does not hold: test accuracy of the five digits nearest to "
             "the threes and of the four farthest is 97.2 and 93.0 (targeted), 98.4 and 98.0 (random), 83.1 and 82.9 (no retain rows), over "
-            "five targets.",
+            "five MLPs. On five small CNNs 98.5 and 97.3, 98.0 and 97.6, 88.3 and 91.4: the paper's order, within the noise.",
         ),
         cost="1 forward over all rows, a ridge and a sparse regression once; 1 forward + 1 backward over forget and retain rows a step",
         inert_when={

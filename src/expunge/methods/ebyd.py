@@ -40,7 +40,8 @@ class EBYD:
         differs=(
             "The class is found by inverting a trigger for every class: in a small MLP the paper's exposure (`exposure`) leaves a class "
             "that need not be the backdoor's (8, 8, 0, 5, 2 on five seeds). Clean accuracy falls to 15 to 26%, attack success from 97 to "
-            "100 to 0, 46, 100, 37 and 0%: it need not stay. Removal by it lost 2.7 points of clean accuracy (.2 to 7), by inversion .6.",
+            "100 to 0, 46, 100, 37 and 0%: it need not stay. Removal by it lost 2.7 points of clean accuracy (.2 to 7), by inversion .6. "
+            "On small CNNs alike: 8, 2, 0, 4, 3 by exposure, 0 on each by inversion (corrected 96.8%, clean accuracy lost .2).",
             "The rows to search on are drawn from the retain rows, among which unknown poison may be; the paper's are clean.",
             "Retain rows that bear the trigger are found by it and relabelled: otherwise training on them teaches the backdoor again.",
             "Removal unlearns the trigger that was found; no pruning.",

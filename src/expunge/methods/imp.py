@@ -42,8 +42,8 @@ class IMP:
         before_training=True,
         differs=(
             "Linear maps are pruned too; the public code prunes convolutions only.",
-            "On digits the claim fails: a class stays longer (gap after lr 2e-3, mean of 5: dense 8, pruned by 67% 22, by 89% 23), its "
-            "rows look like members longer, and a backdoor whose rows are all known too (success at 5e-3 6%, pruned by 75% 38).",
+            "On digits the claim fails: a class stays longer (gap after lr 2e-3, mean of 5: dense 8, pruned by 67% 22, by 89% 23; CNNs 18, "
+            "28), its rows look like members longer, and a backdoor whose rows are all known too (success at 5e-3 6%, pruned by 75% 38).",
             "From the kept weights it trains the epochs that are left, optimiser and schedule anew; the public code trains all of them.",
         ),
         cost="1 forward + 1 backward over retain rows a step; before, 1 + rounds trainings",

@@ -48,8 +48,8 @@ class LAF:
             "h is of the retain rows; the released code fits it on all training rows.",
             "The decoder ends linearly, on centred and scaled representations, where the released one says only 0 to 1.",
             "One AdamW for both losses and means over rows, where released code has two and sums. The latent mean is decoded, not a draw.",
-            "Digits, five draws, gap to retrained: class 33 falls to .9-9.4 (LAF+R .3-3.8), wrong labels 23-27 to 7-18 only, where "
-            "fine-tuning has .1-.9. Membership (loss AUC) of wrong labels stays .95-.98 (retrained .50-.56, fine-tuned .68-.75).",
+            "Digits, five draws, gap to retrained: class 33 falls to .9-9.4 (LAF+R .3-3.8; small CNNs .1-.5), wrong labels 23-27 to 7-18 "
+            "(CNNs: not at all), where fine-tuning has .1-.9. Loss AUC of wrong labels stays .95-.98 (retrained .50-.56, tuned .68-.75).",
         ),
         cost="2 * vae_steps small steps; 2 forwards + 2 backwards over forget and as many retain rows an epoch, 1 forward of a frozen copy",
         staged=True,

@@ -39,6 +39,7 @@ class LFSSD:
             "Takes the absolute value of per-example gradients, as the paper writes it; the public code takes it of batch gradients.",
             "I_all is taken over forget and retain rows together.",
             "A text's words are its inputs and are read; rows of other kinds must bear some label, which is never looked at.",
+            "A class of digits, five small CNNs at its own alpha: 1 to 8% stay (gap to retrained 1.8; SSD 1.2 at its own, .15 searched).",
         ),
         cost="1 forward + 1 backward over forget rows, and over all rows once a target (job.cache)",
         search={"alpha": ("log", 1.0, 10.0), "dampening": ("log", 0.1, 1.0)},

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from expunge.contract.job import Job
@@ -18,6 +19,9 @@ from expunge.testbeds.vision import IMAGES
 RECIPE = Recipe(
     epochs=100, lr=0.05, batch_size=64, optimiser="sgd", momentum=0.9, schedule="constant", warmup=0.0, clip=None
 )
+SHAPES: Mapping[str, Mapping[str, int]] = {"mlp": {"width": 256, "depth": 1}, "cnn": {}}
+EPOCHS: Mapping[str, int] = {"mlp": RECIPE.epochs, "cnn": 30}
+"""The MLP 64-256-256-10 and the small CNN; both get every training row right."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +31,7 @@ class PoisonedDigits:
     seed: int
     settings: dict[str, Any]
     target: Model
+    network: str = "mlp"
 
     def rows(self, known: float) -> dict[str, Rows]:
         """Return the rows by split name where a share `known` of the manipulated ones is to be forgotten."""
@@ -45,18 +50,23 @@ class PoisonedDigits:
 
     def trained(self, rows: Rows, seed: int) -> Model:
         """Return a model trained from newly drawn weights on `rows`."""
-        recipe = RECIPE.model_copy(update={"seed": seed})
-        return fit(untrained(seed), rows, recipe, job=Job(seed=seed), label="poisoned digits")
+        blank = untrained(seed, self.network)
+        return fit(blank, rows, recipe_of(seed, self.network), job=Job(seed=seed), label="poisoned digits")
 
 
-def untrained(seed: int) -> Model:
-    """Return the MLP 64-256-256-10 with newly drawn weights."""
-    return vision_model("mlp", images=IMAGES, classes=10, seed=seed, width=256, depth=1)
+def recipe_of(seed: int, network: str = "mlp") -> Recipe:
+    """Return how a network is trained under a seed."""
+    return RECIPE.model_copy(update={"seed": seed, "epochs": EPOCHS[network]})
 
 
-def poisoned_digits(seed: int = 0, **settings: Any) -> PoisonedDigits:
+def untrained(seed: int, network: str = "mlp") -> Model:
+    """Return the network with newly drawn weights."""
+    return vision_model(network, images=IMAGES, classes=10, seed=seed, **SHAPES[network])
+
+
+def poisoned_digits(seed: int = 0, *, network: str = "mlp", **settings: Any) -> PoisonedDigits:
     """Return the problem of one seed: it decides which rows are drawn, the weights and the order of training."""
     rows = Poisoned(seed=seed, known=1.0, **settings).run()
     everything = Rows(tuple(sorted((*rows["forget"], *rows["retain"]), key=lambda row: row.id)), "train")
-    problem = PoisonedDigits(seed=seed, settings=settings, target=untrained(seed))
-    return PoisonedDigits(seed=seed, settings=settings, target=problem.trained(everything, seed))
+    problem = PoisonedDigits(seed=seed, settings=settings, target=untrained(seed, network), network=network)
+    return replace(problem, target=problem.trained(everything, seed))
