@@ -23,6 +23,7 @@ from expunge.facts.rows import Row, Rows
 from expunge.modalities.vision import vision_model
 from expunge.pipeline.measure import Measurer, Wanted
 from expunge.sources.digits import Digits
+from expunge.statistics.auc import auc
 from expunge.statistics.bounds import Bounds, mean_bounds
 from expunge.testbeds.problem import Problem, train_problem
 from expunge.testbeds.vision import IMAGES
@@ -84,11 +85,11 @@ def measured(forget: str, noise: float, holdout: float, epochs: int, seed: int) 
     return of_problem(train_problem("digits", splits, blank, recipe, retrained=10))
 
 
-def of_problem(problem: Problem) -> Measured:
+def of_problem(problem: Problem, needs: frozenset[str] = NEEDS) -> Measured:
     """Measure the models of any problem on classes."""
     models = {"target": problem.target, "untrained": problem.untrained}
     models |= {f"retrained-{i}": model for i, model in enumerate(problem.retrained)}
-    wanted = Wanted(NEEDS, {name: Rows(tuple(one), name) for name, one in problem.splits.rows.items()})
+    wanted = Wanted(needs, {name: Rows(tuple(one), name) for name, one in problem.splits.rows.items()})
     found = {
         name: Measurer(Job()).evidence(model, wanted, name=name, role=name.partition("-")[0])
         for name, model in models.items()
@@ -145,6 +146,26 @@ def hidden(seed: int = 0) -> Model:
 def noise(seed: int = 0) -> Measured:
     """Forget a tenth of rows of which a fifth bear a wrong label, which only a model trained on them knows."""
     return measured("random=0.1", 0.2, 1.0, 30, seed)
+
+
+@cache
+def noise_scored(seed: int = 0) -> Measured:
+    """The same with scores and gradient norms a row."""
+    return of_problem(noise(seed).problem, frozenset({"scores", "gradients"}))
+
+
+def areas_over_draws(unit: Any) -> list[dict[str, float]]:
+    """Of each draw of wrong labels: what a membership attack on rows reads (AUC) in the target, and in retrained models on the mean."""
+
+    def area(one: Evidence, at: Measured) -> float:
+        found = unit.run(one, at.probe(at.problem.target))
+        return auc(found.forget, found.holdout)
+
+    draws = []
+    for at in map(noise_scored, SEEDS):
+        again = [area(one, at) for one in at.evidence.values() if one.role == "retrained"]
+        draws.append({"target": area(at.evidence["target"], at), "retrained": float(np.mean(again))})
+    return draws
 
 
 def clean(seed: int = 0) -> Measured:

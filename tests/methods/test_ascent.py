@@ -1,9 +1,13 @@
 from __future__ import annotations
 
 import pytest
+from classifiers import SEEDS, noise, over, share_right
 from tiny_problems import Tiny, mean_over_rows, nll, plain
 
+from expunge.contract.apply import unlearn
+from expunge.contract.job import Job
 from expunge.contract.registry import build
+from expunge.engine.descend import Descent
 from expunge.methods.ascent import Ascent
 
 
@@ -32,3 +36,24 @@ def test_a_few_passes_forget_and_going_on_collapses(people: Tiny, clouds: Tiny) 
     long = people.after(build(Ascent, {"lr": 5e-4, "batch_size": 4, "epochs": 20}, where="test"))
     assert long.retain <= 0.2
     clouds.removes(Ascent, {"lr": 5e-3, "batch_size": 4}, forget=0.1, retain=0.9)
+
+
+@pytest.mark.slow
+def test_claim_going_on_collapses_what_is_to_be_kept_over_five_draws() -> None:
+    """A tenth of rows, a fifth of them mislabelled: after 1, 3 and 10 epochs 62, 27 and 12% of the forget rows are right and 68 [63, 73], 31
+    [22, 41] and 13 [8, 19]% of the retain rows (of the target 88% of the forget rows, of retrained models 75).
+
+    So on rows like those that stay there is no pass at which the one goes and the other does not; on a class one epoch does it
+    (tests/methods/test_ssd.py). Fails if the sign is turned, or epochs are not counted.
+    """
+    draws = []
+    for seed in SEEDS:
+        at, found = noise(seed), {}
+        for epochs in (1, 3, 10):
+            method = Ascent(descent=Descent(lr=2e-3, epochs=epochs))
+            one = at.of(unlearn(method, at.problem.target, at.problem.splits, job=Job(seed=seed))[0])
+            found |= {f"{split} {epochs}": share_right(one, split) for split in ("forget", "retain")}
+        draws.append(found)
+    assert over(draws, "forget 1", less="forget 3").low > 0
+    assert over(draws, "retain 1", less="retain 3").low > 0
+    assert over(draws, "retain 10").high < 30
