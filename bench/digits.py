@@ -191,9 +191,11 @@ def search(label: str, case: str, trials: int, patience: int) -> dict[str, Any]:
 
 
 def told(page: Path, case: str) -> dict[str, dict[str, Any]]:
-    """Return the settings that a page's table of a case tells, by method."""
+    """Return the settings that a page's table of a case tells, by method; a method that refused has none."""
     found: dict[str, dict[str, Any]] = {}
     for label, line in kept_rows(read_tables(page, "digits.py"), case).items():
+        if " | refused: " in line:
+            continue
         words = line.rstrip(" |").rpartition(" | ")[2].removeprefix("**met** ").partition(";")[0]
         pairs = (one.split(" ") for one in words.split(", ") if one)
         found[label] = {name: json.loads(value) for name, value in pairs}
@@ -323,7 +325,8 @@ def main() -> None:
         write_tables(given.page, "digits.py", "\n".join(tables))
         return
     for case in given.cases.split(","):
-        report(case, given.methods.split(",") if given.methods else methods(), given)
+        every = methods() if given.settings is None else list(told(given.settings, case))
+        report(case, given.methods.split(",") if given.methods else every, given)
 
 
 if __name__ == "__main__":

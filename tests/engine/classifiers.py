@@ -154,8 +154,8 @@ def noise_scored(seed: int = 0) -> Measured:
     return of_problem(noise(seed).problem, frozenset({"scores", "gradients"}))
 
 
-def areas_over_draws(unit: Any) -> list[dict[str, float]]:
-    """Of each draw of wrong labels: what a membership attack on rows reads (AUC) in the target, and in retrained models on the mean."""
+def reads_members_alone(unit: Any) -> None:
+    """See, over draws of wrong labels, that a membership attack's AUC is above chance in the target and at chance in retrained models."""
 
     def area(one: Evidence, at: Measured) -> float:
         found = unit.run(one, at.probe(at.problem.target))
@@ -165,7 +165,9 @@ def areas_over_draws(unit: Any) -> list[dict[str, float]]:
     for at in map(noise_scored, SEEDS):
         again = [area(one, at) for one in at.evidence.values() if one.role == "retrained"]
         draws.append({"target": area(at.evidence["target"], at), "retrained": float(np.mean(again))})
-    return draws
+    assert over(draws, "target").low > 0.55
+    assert 0.45 < over(draws, "retrained").low < over(draws, "retrained").high < 0.55
+    assert over(draws, "target", less="retrained").low > 0.05
 
 
 def clean(seed: int = 0) -> Measured:

@@ -16,16 +16,13 @@ from expunge.contract.job import Job
 from expunge.contract.registry import find
 from expunge.contract.splits import Splits
 from expunge.engine.fit_many import fit_many
-from expunge.facts.recipe import Recipe
 from expunge.facts.rows import Rows
 from expunge.modalities.vision import vision_model
 from expunge.sources.digits import Digits
+from expunge.testbeds.poisoned import SHAPES, recipe_of
 from expunge.testbeds.problem import Problem
 from expunge.testbeds.vision import CLASS, IMAGES
 
-RECIPE = Recipe(
-    epochs=100, lr=0.05, optimiser="sgd", momentum=0.9, batch_size=64, schedule="constant", warmup=0.0, clip=None
-)
 OF_CLASS, OF_ROWS = {"forget": f"class={CLASS}"}, {"forget": "random=0.1", "label_noise": 0.2}
 CASES: Mapping[str, Mapping[str, Any]] = {
     "class": OF_CLASS,
@@ -33,8 +30,6 @@ CASES: Mapping[str, Mapping[str, Any]] = {
     "class_cnn": OF_CLASS,
     "random_cnn": OF_ROWS,
 }
-SHAPES: Mapping[str, Mapping[str, int]] = {"mlp": {"width": 256, "depth": 1}, "cnn": {}}
-EPOCHS: Mapping[str, int] = {"mlp": RECIPE.epochs, "cnn": 30}
 RETRAINED = 10
 SEEDS = (0, 1, 2, 3, 4)
 """Problem seeds that claims are reported on; the page's settings were searched on 900 and 901."""
@@ -50,7 +45,7 @@ def digits_gap(case: str, seed: int) -> Measured:
     blank = vision_model(network, images=IMAGES, classes=10, **SHAPES[network])
     seeds = range(1000 * seed, 1000 * seed + 1 + RETRAINED)
     models = [blank.fresh(one) for one in seeds]
-    recipes = [RECIPE.model_copy(update={"seed": one, "epochs": EPOCHS[network]}) for one in seeds]
+    recipes = [recipe_of(one, network) for one in seeds]
     every = Rows((*found["forget"], *found["retain"]), "training")
     fit_many(models, [every, *[found["retain"]] * RETRAINED], recipes, job=Job())
     target, *retrained = models

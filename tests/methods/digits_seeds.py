@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
 import torch
 from digits_class import Accuracies, removed, retrained
 
+from expunge.testbeds.poisoned import SHAPES
 from expunge.testbeds.problem import Problem
 from expunge.testbeds.vision import CLASS_RECIPE, class_problem
 
@@ -16,16 +17,12 @@ REPORTED = (0, 20, 40, 60, 80)
 """Seeds of the targets that claims are reported on, further apart than ten retrained models; settings were chosen on seed 900."""
 
 
-NETWORKS: Mapping[str, Mapping[str, int]] = {"mlp": {"width": 256, "depth": 1}, "cnn": {}}
-"""The MLP 64-256-256-10, and the small CNN as it comes."""
-
-
 @cache
 def digits_of(seed: int, network: str = "mlp") -> tuple[Problem, Accuracies]:
     """The problem whose target was trained under a seed, and its ten retrained models' mean accuracies; shared, so change only copies."""
     torch.set_num_threads(1)
     recipe = CLASS_RECIPE.model_copy(update={"seed": seed})
-    problem = class_problem(network, recipe, retrained=10, **NETWORKS[network])
+    problem = class_problem(network, recipe, retrained=10, **SHAPES[network])
     return problem, retrained(problem)
 
 
