@@ -33,11 +33,12 @@ from expunge.report.axes import marker
 from expunge.report.figures import Line, curve
 from expunge.store.atomic import write_atomic
 from expunge.testbeds.poisoned import PoisonedDigits, poisoned_digits, recipe_of, untrained
+from trials import until_idle
 
 METHODS = ("ssd", "ebyd", "finetune", "random_label", "scrub", "bad_teacher", "ascent", "grad_diff")
 KNOWN = (0.1, 0.25, 0.5, 1.0)
 SEARCHED_AT, SEARCH_SEEDS, SEEDS = 0.1, (900, 901, 902), (0, 1, 2, 3, 4)
-TRIALS, STEPS, BATCH, RETRAINED = 6, 100, 32, 10
+STEPS, BATCH, RETRAINED = 100, 32, 10
 ALLOWED = 2.0
 """Points of clean accuracy that a setting may cost on the mean of the search's problems."""
 Point = Mapping[str, float]
@@ -112,17 +113,25 @@ def search(name: str, kind: str) -> dict[str, Any]:
 
     Where every setting costs more, the one that costs least.
     """
-    trials: list[dict[str, Any]] = []
-    for trial in range(TRIALS):
-        settings = drawn(name, trial) if trial else {}
-        points = [removed(name, settings, problem(kind, seed), SEARCHED_AT) for seed in SEARCH_SEEDS]
+    problems = [problem(kind, seed) for seed in SEARCH_SEEDS]
+
+    def trial(number: int) -> dict[str, Any]:
+        settings = drawn(name, number) if number else {}
+        points = [removed(name, settings, of, SEARCHED_AT) for of in problems]
         lost = mean(
-            measured(problem(kind, seed).target, problem(kind, seed))["clean"] - point["clean"]
-            for seed, point in zip(SEARCH_SEEDS, points, strict=True)
+            measured(of.target, of)["clean"] - point["clean"] for of, point in zip(problems, points, strict=True)
         )
-        trials.append({"settings": settings, "corrected": mean(point["corrected"] for point in points), "lost": lost})
-    allowed = [trial for trial in trials if trial["lost"] <= ALLOWED]
-    return max(allowed, key=lambda one: one["corrected"]) if allowed else min(trials, key=lambda one: one["lost"])
+        return {"settings": settings, "corrected": mean(point["corrected"] for point in points), "lost": lost}
+
+    trials = until_idle(trial, worth)
+    best = min(trials, key=worth)
+    return best | {"trials": len(trials)}
+
+
+def worth(trial: Mapping[str, Any]) -> tuple[bool, float]:
+    """Return what a search brings down: a setting that costs little comes before one that costs more."""
+    costly = trial["lost"] > ALLOWED
+    return costly, trial["lost"] if costly else -trial["corrected"]
 
 
 def kept(path: Path, make: Callable[[], Any]) -> Any:
@@ -163,12 +172,18 @@ def table(
         cells = ["/".join(f"{point['corrected']:.1f}" for point in each) for each in of]
         success = "/".join(f"{point['success']:.1f}" for point in of[0])
         lost = "/".join(f"{was['clean'] - point['clean']:.1f}" for was, point in zip(target, of[0], strict=True))
-        settings = ", ".join(f"{k}={v}" for k, v in chosen.get(name, {}).get("settings", {}).items()) or "-"
+        settings = in_words(chosen[name]) if name in chosen else "-"
         lines.append(["target (do nothing)" if name == "target" else name, *cells, success, lost, settings])
         lines += anchors(again, target) if name == "target" else []
     clean = "/".join(f"{point['clean']:.1f}" for point in target)
     rows = "\n".join("| " + " | ".join(line) + " |" for line in lines)
     return f"## {kind}\n\nClean accuracy of the targets: {clean}. Each cell has the seeds {SEEDS}.\n\n{rows}\n"
+
+
+def in_words(searched: Mapping[str, Any]) -> str:
+    """Return the setting that a search chose, and how many trials it made."""
+    settings = ", ".join(f"{k}={v}" for k, v in searched["settings"].items()) or "defaults"
+    return f"{settings} ({searched['trials']} trials)"
 
 
 def figure(kind: str, points: Mapping[tuple[str, float], Sequence[Point]], what: str) -> Markup:

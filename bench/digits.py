@@ -38,6 +38,7 @@ from expunge.pipeline.search import draw, ranges
 from expunge.sources.digits import Digits
 from expunge.testbeds.vision import CLASS, IMAGES
 from pages import read_tables, write_tables
+from trials import until_idle
 
 RECIPE = Recipe(
     epochs=100, lr=0.05, optimiser="sgd", momentum=0.9, batch_size=64, schedule="constant", warmup=0.0, clip=None
@@ -167,27 +168,27 @@ def search(label: str, case: str, trials: int, patience: int) -> dict[str, Any]:
                 if kind == "choice" or rest[0] <= start[name] <= rest[1]
             }
         )
-    best: tuple[float, dict[str, Any]] = (float("inf"), {})
-    kept, idle, asked_for = Remembering(), 0, 0
-    while asked_for < (trials if space else 1) and idle < patience:
-        asked_for += 1
+    kept = Remembering()
+
+    def trial(_: int) -> tuple[float, dict[str, Any]]:
         asked = study.ask()
         drawn = draw(asked, space) | ({"batch_size": 64} if "batch_size" in start and start["batch_size"] > 1 else {})
         try:
             values = []
             for seed in TUNED:
                 at = problem_of(label, case, seed)
-                model, _ = removed(label, drawn, at, 9000 + seed, kept)
+                model = removed(label, drawn, at, 9000 + seed, kept)[0]
                 values.append(gap(numbers_of(model, at.splits.rows), at.numbers[1:]))
             value = mean(values)
         except (ContractBroken, InputError) as refused:
             value = 100.0
             print(f"  {label}: {refused}", flush=True)
         study.tell(asked, value)
-        idle = 0 if value < best[0] else idle + 1
-        if value < best[0]:
-            best = (value, drawn)
-    return {"settings": best[1], "tuned_gap": best[0], "trials": asked_for}
+        return value, drawn
+
+    tried = until_idle(trial, lambda one: one[0], most=trials if space else 1, patience=patience)
+    least, settings = min(tried, key=lambda one: one[0])
+    return {"settings": settings, "tuned_gap": least, "trials": len(tried)}
 
 
 def told(page: Path, case: str) -> dict[str, dict[str, Any]]:

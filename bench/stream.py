@@ -53,7 +53,8 @@ from expunge.testbeds.streams import (
 )
 from expunge.testbeds.vision import IMAGES
 from pages import read_tables, write_tables
-from stream_search import SEED, TRIALS, Validation, in_words, searched
+from stream_search import SEED, Validation, in_words, searched
+from trials import MOST, PATIENCE
 
 METHODS = "gs_lora,finetune,random_label,ascent,eu_k"
 AGAIN = {"retrained": 100, "second retrained": 200}
@@ -144,7 +145,9 @@ def own_folder(stream: Stream, given: argparse.Namespace) -> None:
     """Make the run's folder, or refuse one that holds another stream."""
     given.out.mkdir(parents=True, exist_ok=True)
     others = [one.name for one in stream.unasked]
-    asked = canonical_json([stream.words, len(stream.requests), given.few, given.missing, given.every, others, TRIALS])
+    asked = canonical_json(
+        [stream.words, len(stream.requests), given.few, given.missing, given.every, others, MOST, PATIENCE]
+    )
     if kept(given.out / "settings.json", lambda: json.loads(asked)) != json.loads(asked):
         sys.exit(f"{given.out} holds another stream; give another --out")
 
@@ -292,7 +295,8 @@ def main() -> None:
     if given.missing:
         notes.append("Missing classes are drawn anew under each seed; models trained again have their rows.")
     notes += [
-        f"Settings of each method: the best of {TRIALS} trials, the defaults one of them, all made, on the requests "
+        f"Settings of each method: the best of at most {MOST} trials, the defaults the first ({PATIENCE} in a row without gain end a "
+        "search), on the requests "
         f"{', '.join(one.name for one in stream.unasked)} (target of seed {SEED}), none of which is asked here. Best: least mean",
         "gap in accuracy to a model trained again. "
         + "; ".join(in_words(name, one) for name, one in chosen.items())

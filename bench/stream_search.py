@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
@@ -15,9 +16,8 @@ from expunge.contract.model import Model
 from expunge.contract.registry import find
 from expunge.facts.errors import ContractBroken
 from expunge.testbeds.streams import Left, Request, by_method, follow, mean_so_far
+from trials import until_idle
 
-TRIALS = 6
-"""Settings tried of every method, its defaults first; all are tried, none is stopped early."""
 SEED = 900
 """Seed of the search's target and of the methods in it; results are reported under others."""
 
@@ -45,16 +45,17 @@ def search(name: str, on: Validation) -> dict[str, Any]:
     """
     method, *given = name.split()
     fixed, unit = read_settings(given), find("method", method)
-    trials: list[dict[str, Any]] = []
-    for trial in range(TRIALS):
-        settings = {**(drawn(method, trial) if trial else {}), **fixed}
+
+    def trial(number: int) -> dict[str, Any]:
+        settings = {**(drawn(method, number) if number else {}), **fixed}
         try:
             lefts = follow(on.target, on.requests, by_method(unit.create(settings), seed=SEED, few=on.few))
         except ContractBroken as broken:
-            trials.append({"settings": settings, "gap": None, "failed": str(broken)})
-            continue
+            return {"settings": settings, "gap": None, "failed": str(broken)}
         found = fmean(gap(left, again) for left, again in zip(lefts, on.again, strict=True))
-        trials.append({"settings": settings, "gap": found})
+        return {"settings": settings, "gap": found}
+
+    trials = until_idle(trial, lambda one: math.inf if one["gap"] is None else one["gap"])
     best = min((one for one in trials if one["gap"] is not None), key=lambda one: one["gap"])
     return {"settings": best["settings"], "gap": best["gap"], "trials": trials}
 
@@ -65,7 +66,7 @@ def in_words(name: str, searched: Mapping[str, Any]) -> str:
     own = {knob: value for knob, value in searched["settings"].items() if knob not in fixed}
     settings = ", ".join(f"{knob}={value}" for knob, value in own.items()) or "defaults"
     default = "failed" if first is None else f"{first:.3f}"
-    return f"{name}: {settings} (gap {searched['gap']:.3f}, defaults {default})"
+    return f"{name}: {settings} ({len(searched['trials'])} trials; gap {searched['gap']:.3f}, defaults {default})"
 
 
 def searched(methods: Sequence[str], folder: Path, validation: Callable[[], Validation]) -> dict[str, dict[str, Any]]:

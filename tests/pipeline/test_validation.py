@@ -72,6 +72,21 @@ def test_a_class_for_a_class() -> None:
     assert len(validation_request(some, NONE, 2).splits.rows["forget"]) == 4
 
 
+def test_a_sub_class_for_a_sub_class() -> None:
+    """The plan forgets digit 3 of the odd ones: another whole digit is drawn. Fails if rows of all digits are drawn, as single rows go."""
+    rows = [
+        Row(id=f"d{i}", fields={"features": [float(i)], "label": i % 2, "subclass": i % 10}, group=f"d{i}")
+        for i in range(50)
+    ]
+    forget, retain = (Rows(tuple(row for row in rows if (row["subclass"] == 3) == gone)) for gone in (True, False))
+    for seed in range(3):
+        found = validation_request(Given(rows={"forget": forget, "retain": retain}), NONE, seed).splits.rows
+        gone = {row["subclass"] for row in found["forget"]}
+        assert len(gone) == 1
+        assert len(found["forget"]) == 5
+        assert {row["subclass"] for row in found["retain"]} == set(range(10)) - {3} - gone
+
+
 def test_utility_is_of_rows_that_the_plan_does_not_report() -> None:
     """Fails if reported retain rows are among the utility rows while others are left, or their number is not said."""
     retain = GIVEN.rows["retain"]

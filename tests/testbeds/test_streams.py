@@ -344,7 +344,7 @@ def test_models_are_trained_again_for_the_requests_that_are_shown(tmp_path: Path
 def test_every_method_is_searched_alike_and_never_on_a_request_that_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Fails if: the search sees a reported request or a reported seed, one method gets more trials than another, the defaults are not
+    """Fails if: the search sees a reported request or a reported seed, one method's search ends by another rule, the defaults are not
     tried, a given setting is searched, missing classes are given, the choice is not the least gap, or a kept choice is searched again."""
     module, runs = bench(), []
     own = two_requests(module, Recipe(epochs=1))
@@ -365,16 +365,33 @@ def test_every_method_is_searched_alike_and_never_on_a_request_that_is_reported(
     assert {forget for _, _, forget, _, _ in runs} == {own.unasked[0].forget.ids, ()}
     assert {seed for _, _, _, seed, _ in runs}.isdisjoint(range(given.seeds))
     assert [len(labels) for *_, labels in runs] == [4] * len(runs)
-    assert len(runs) == 3 * module.TRIALS
+    made = [len(chosen[name]["trials"]) for name in names]
+    assert len(runs) == sum(made)
+    assert all(module.PATIENCE < own <= module.MOST for own in made)
     for i, name in enumerate(names):
-        trials, rates = chosen[name]["trials"], [lr for _, lr, *_ in runs[i * module.TRIALS :][: module.TRIALS]]
-        assert len(trials) == module.TRIALS
-        assert chosen[name]["gap"] == min(one["gap"] for one in trials)
+        trials, rates = chosen[name]["trials"], [lr for _, lr, *_ in runs[sum(made[:i]) :][: made[i]]]
+        found = [one["gap"] for one in trials]
+        assert chosen[name]["gap"] == min(found)
         assert chosen[name]["settings"] in [one["settings"] for one in trials if one["gap"] == chosen[name]["gap"]]
+        assert len(trials) == module.MOST or found.index(min(found)) == len(found) - 1 - module.PATIENCE
         assert rates[0] == (0.25 if "=" in name else (RandomLabel() if i == 0 else Finetune()).descent.lr)
-        assert len(set(rates)) == (1 if "=" in name else module.TRIALS)
+        assert len(set(rates)) == (1 if "=" in name else made[i])
     assert module.searched(names, tmp_path / "searched", pytest.fail) == chosen
-    assert len(runs) == 3 * module.TRIALS
+    assert len(runs) == sum(made)
+
+
+def test_a_search_ends_where_trials_in_a_row_bring_nothing() -> None:
+    """By hand, patience 2. Fails if: a search goes on past the rule or past its trials, or an equal value counts as a gain."""
+    bench()
+    until_idle = sys.modules["trials"].until_idle
+
+    def asked(*values: float, most: int = 9) -> list[float]:
+        return until_idle(lambda number: values[number], lambda value: value, most=most, patience=2)
+
+    assert asked(3, 2, 2, 2, 1) == [3, 2, 2, 2]
+    assert asked(3, 4, 2, 4, 4, 1) == [3, 4, 2, 4, 4]
+    assert asked(3, 2, 1, 0, most=3) == [3, 2, 1]
+    assert asked(float("inf"), float("inf"), 1, 2, 2, 0) == [float("inf"), float("inf"), 1, 2, 2]
 
 
 def test_the_gap_is_to_the_model_trained_again_in_all_three_accuracies() -> None:

@@ -51,12 +51,17 @@ def _drawn(names: Sequence[str], seed: int) -> list[str]:
     return [rows[i].id for i in ordered(rows, seed, 0)]
 
 
+KINDS_OF_ROW = ("label", "subclass")
+"""Fields whose value says what kind a row is of; the coarser one first."""
+
+
 def _like(forget: Rows, retain: Rows, seed: int) -> set[str]:
-    """Return ids of retain rows that resemble the forget rows: whole labels where a class goes, else whole groups."""
-    labels, others = ([row.get("label") for row in rows] for rows in (forget, retain))
-    if None not in labels and not set(labels) & set(others):
-        chosen = set(_drawn([str(label) for label in others], seed)[: len(set(labels))])
-        return {row.id for row, label in zip(retain, others, strict=True) if str(label) in chosen}
+    """Return ids of retain rows that resemble the forget rows: whole labels or sub-classes where these go, else whole groups."""
+    for name in KINDS_OF_ROW:
+        kinds, others = ([row.get(name) for row in rows] for rows in (forget, retain))
+        if None not in (*kinds, *others) and not set(kinds) & set(others):
+            chosen = set(_drawn([str(kind) for kind in others], seed)[: len(set(kinds))])
+            return {row.id for row, kind in zip(retain, others, strict=True) if str(kind) in chosen}
     members: dict[str, list[str]] = {}
     for row, group in zip(retain, retain.groups, strict=True):
         members.setdefault(group, []).append(row.id)
