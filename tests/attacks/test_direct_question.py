@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from classifiers import SEEDS, a_class, noise_scored, over
 
 from expunge.attacks.direct_question import DirectQuestion
 from expunge.contract.evidence import Evidence
@@ -95,3 +96,24 @@ def test_nothing_to_ask_is_unscored(evidence: Callable[..., Any]) -> None:
     """Fails if an empty forget set succeeds or fails at anything."""
     empty = Evidence(name="m", role="unlearned", modality="text", rows={})
     assert DirectQuestion().run(empty, NO_PROBE).unscored == "there are no forget rows"
+
+
+def test_claim_the_target_answers_and_a_retrained_model_seldom_where_a_class_goes() -> None:
+    """Five draws of digits and models: of a class the target has all right, ten retrained models none. Of a tenth of the rows, a fifth of
+    them with a wrong label, .88 [.85, .91] and .75 [.70, .79]: there a model that never saw a row answers it too, and only the control tells.
+
+    Fails if what the target is trained on is not what it answers, or a retrained model has seen the class.
+    """
+    draws = []
+    for seed in SEEDS:
+        found = {}
+        for name, at in (("class", a_class(seed)), ("rows", noise_scored(seed))):
+            share = {one: np.mean(at.attack(DirectQuestion(), model, one).forget) for one, model in at.models.items()}
+            found[f"target, {name}"] = float(share["target"])
+            found[f"retrained, {name}"] = float(np.mean([share[one] for one in share if one.startswith("retrained-")]))
+        draws.append(found)
+    assert over(draws, "target, class").low > 0.95
+    assert over(draws, "retrained, class").high < 0.05
+    assert over(draws, "target, rows").low > 0.8
+    assert over(draws, "retrained, rows").low > 0.6
+    assert over(draws, "target, rows", less="retrained, rows").low > 0.05

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from classifiers import SEEDS, a_class, ascended, hidden, over, retrained_under
 
 from expunge.attacks.relearning_few_shot import RelearningFewShot
 from expunge.contract.evidence import Evidence
@@ -80,3 +81,24 @@ def test_too_few_facts_and_bad_settings(verified: Any) -> None:
         RelearningFewShot(shots=(2, 1))
     with pytest.raises(ValueError, match="rising numbers of steps"):
         RelearningFewShot(steps=0)
+
+
+def test_claim_eight_rows_bring_back_a_class_after_ascent() -> None:
+    """Five draws of digits and models, the threes, eight of them taught: after ascent .84 [.74, .93] of the others come back, of ten
+    retrained models 0. Where the head alone was taught other labels for the class, eight rows bring back none: that cover is thicker than
+    the refusal of a language model, of which most comes back (above).
+
+    Fails if the copy is taught what it is asked, or not at all.
+    """
+    unit, draws = RelearningFewShot(shots=(8,), item_control=False), []
+    for seed in SEEDS:
+        at = a_class(seed)
+        draws.append(
+            {
+                "ascended": at.attack(unit, ascended(seed)).curve[-1][1],
+                "hidden": at.attack(unit, hidden(seed)).curve[-1][1],
+                "retrained": retrained_under(unit, at),
+            }
+        )
+    assert over(draws, "ascended", less="retrained").low > 0.5
+    assert over(draws, "hidden").high < 0.1

@@ -95,7 +95,7 @@ def test_names_are_mapped(tmp_path: Path) -> None:
     assert (pair["prompt"], pair["answer"]) == ("Once", "upon")
 
 
-def test_ids_are_made_of_content(tmp_path: Path) -> None:
+def test_claim_ids_are_made_of_content(tmp_path: Path) -> None:
     """Fails if an id keys on position or on optional columns; duplicates get ordinals, in any order of the file."""
     plain = [{"question": f"Q{i}", "answer": "A"} for i in range(3)] + [{"question": "Q0", "answer": "A"}]
     first = read_rows(write(tmp_path / "a.jsonl", lines(plain)))

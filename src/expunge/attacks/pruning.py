@@ -58,7 +58,8 @@ class Pruning:
         differs=(
             "Weights go by magnitude alone (Han et al. 2015); the paper searches for the neurons that fine-tuning moved.",
             "The head keeps all its weights.",
-            "On a toy model that fine-tuning taught to refuse, the claim did not hold: 0 of 80 rows came back at 10 to 50%.",
+            "On a toy model that fine-tuning taught to refuse, the claim did not hold: 0 of 80 rows came back at 10 to 50%; nor did a "
+            "class of digits after relabelling or NPO (at most 2%, five targets).",
         ),
         battery="full",
         cost="1 copy and 1 generation a row for each sparsity",

@@ -37,6 +37,8 @@ class RelearningUnrelated:
         differs=(
             "Retain rows are the unrelated ones, as many as the steps take; the paper fine-tunes on 10 and more samples of other text.",
             "Full fine-tuning, compared with controls that are taught the same by the same budget.",
+            "A refusal of a language model wears off; a class of digits that ascent or relabelling of the head took away does not come "
+            "(0 of it, five draws): steps on other classes teach that its rows are theirs.",
         ),
         battery="full",
         cost="1 training of the last budget's steps, and a generation a row for each budget",

@@ -55,6 +55,8 @@ class PDU:
         year=2025,
         differs=(
             "The bound is given as slack over the target's own loss on the retain rows used, which is measured first.",
+            "Uniform is not what a model trained again answers: of a class of digits its entropy is .17 of the uniform one's, "
+            ".97 after PDU.",
         ),
         cost="1 forward + 1 backward over forget and retain rows a step; 1 forward over retain rows before",
         search={"lr": ("log", 2e-4, 1e-2), "dual": ("log", 5.0, 100.0), "slack": ("log", 0.02, 0.3)},

@@ -33,7 +33,11 @@ class SatImp:
         paper="Exploring Criteria of Loss Reweighting to Enhance LLM Unlearning",
         link="https://arxiv.org/abs/2505.11953",
         year=2025,
-        differs=("No frozen model is kept; the standard framework copies one that it never uses.",),
+        differs=(
+            "No frozen model is kept; the standard framework copies one that it never uses.",
+            "On a class of digits, at equal forgetting, 1.2 points of the retain rows [.5, 1.9] more than by importance alone, .15 "
+            "[.02, .29] than by saturation alone (five targets).",
+        ),
         cost="1 forward + 1 backward over forget and retain rows a step",
         search={"lr": ("log", 2e-4, 1e-2), "saturation": ("linear", 1.0, 6.0), "importance": ("log", 0.1, 1.0)},
     )

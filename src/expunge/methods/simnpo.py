@@ -41,6 +41,7 @@ class SimNPO:
         differs=(
             "gamma is the paper's margin; published code also has it inside beta, as delta = gamma / beta.",
             "Forget and retain rows run in one forward pass.",
+            "On a class of digits, at equal forgetting, .4 points of the retain rows [.0, .9] more than NPO (five targets).",
         ),
         cost="1 forward + 1 backward over forget and retain rows a step",
         search={"lr": ("log", 2e-4, 1e-2), "beta": ("log", 1.0, 10.0), "retain_weight": ("log", 0.5, 10.0)},

@@ -36,6 +36,8 @@ class WGA:
         differs=(
             "The mean is over the forget positions of a batch, as in published code; the paper sums over a row's tokens.",
             "No frozen model is kept; the standard framework copies one that it never uses.",
+            "On a class of digits, without retain rows: .9 points of them [.02, 1.7] more than ascent where each has just forgotten, 60 at "
+            "twice that rate (five targets).",
         ),
         cost="1 forward + 1 backward over forget and retain rows a step",
         search={"lr": ("log", 2e-4, 1e-2), "beta": ("log", 0.3, 3.0), "retain_weight": ("log", 0.5, 10.0)},
