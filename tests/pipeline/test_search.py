@@ -166,7 +166,7 @@ def tuner(monkeypatch: pytest.MonkeyPatch, budget: Budget, values: dict[str, lis
         return {"objective": next(taken[search.method.name]), "steps": 7}
 
     monkeypatch.setattr(Tuner, "_try", scripted)
-    return Tuner(budget, VALIDATION, None, None, run or Pieces(), Remembering(), module_progress())  # type: ignore[arg-type]
+    return Tuner(budget, VALIDATION, lambda _: (None, None), run or Pieces(), Remembering(), module_progress())  # type: ignore[arg-type]
 
 
 def module_progress() -> Any:

@@ -11,14 +11,17 @@ from tiny_directory import Command, people, write_jsonl
 
 from expunge.contract.job import Cache, Job, Progress, Remembering
 from expunge.contract.splits import Splits
+from expunge.engine.prune import prunable
 from expunge.facts.digest import canonical_json
 from expunge.facts.rows import Row, Rows
+from expunge.methods.imp import IMP
 from expunge.pipeline import tune as module
 from expunge.pipeline.plan import MethodPlan, read_plan
 from expunge.pipeline.progress import Bars
+from expunge.pipeline.ready import check_plan_ready
 from expunge.pipeline.search import Budget, Search
 from expunge.pipeline.tune import Tuner, search_table, tune
-from expunge.pipeline.validation import Validation
+from expunge.pipeline.validation import Bar, Validation
 from expunge.store.ledger import show
 from expunge.store.store import Store
 
@@ -158,7 +161,7 @@ def test_the_objective_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(module, "unlearn", unlearn)
     search = Search(MethodPlan(name="npo"), budget, given)
-    tuner = Tuner(budget, given, Loads(), Near(), None, Remembering(), Bars(quiet=True))  # type: ignore[arg-type]
+    tuner = Tuner(budget, given, lambda _: (Loads(), Near()), None, Remembering(), Bars(quiet=True))  # type: ignore[arg-type]
     assert tuner._try(search, {"lr": 0.25}) == pytest.approx(
         {"objective": 0.4, "distance": 0.2, "utility_loss": 0.1, "steps": 5}
     )
@@ -256,6 +259,50 @@ def test_a_method_that_trains_again_is_given_the_recipe_and_trains_once(
     assert [trial.get("failed") for trial in found["methods"]["dmm"]["trials"]] == [None, None]
     assert found["methods"]["dmm"]["use"]["models"] == 10
     assert trained == [10]
+
+
+def test_a_method_that_prepares_its_target_is_searched_on_one_that_it_prepared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sparse models of imp's making, one target and one retrained, whatever the trials; no forget row of the plan is read.
+
+    Fails if: imp is given the dense target (which it refuses: all trials would fail), its bar is a dense retrained model's, models are
+    prepared again for each trial, or a method that cannot prepare its models ends the search of the others.
+    """
+    prepared: list[set[str]] = []
+    real = IMP.prepare
+
+    def spy(self: IMP, model: Any, rows: Rows, recipe: Any, job: Any) -> Any:
+        prepared.append(set(rows.ids))
+        return real(self, model, rows, recipe, job)
+
+    bars: list[float] = []
+    of = Bar.of
+
+    def read(models: Any, rows: Any, job: Any) -> Bar:
+        weights = prunable(models.open(models.retrained[0]).module).values()
+        bars.append(sum(int((weight == 0).sum()) for weight in weights) / sum(weight.numel() for weight in weights))
+        return of(models, rows, job)
+
+    monkeypatch.setattr(IMP, "prepare", spy)
+    monkeypatch.setattr(Bar, "of", read)
+    text = TRAINS_AGAIN.replace('"dmm"', '"imp"').replace("epochs = 1", "epochs = 2").partition("[method.settings]")[0]
+    (tmp_path / "plan.toml").write_text(text + '[method.settings]\nrounds = 2\n[[method]]\nname = "finetune"\n')
+    budget = Budget(trials=2, steps=2, batch_size=32, seed=40)
+    plan = read_plan(tmp_path / "plan.toml")
+    found = tune(plan, tmp_path / "store", budget=budget, base=tmp_path)
+    assert [trial.get("failed") for trial in found["methods"]["imp"]["trials"]] == [None, None]
+    assert len({trial["settings"]["lr"] for trial in found["methods"]["imp"]["trials"]}) == 2
+    assert len(prepared) == 2
+    assert prepared[1] < prepared[0]
+    asked = check_plan_ready(plan, tmp_path).rows["forget"].ids
+    assert not prepared[0] & set(asked)
+    assert bars == [0.0, pytest.approx(1 - 0.8**2, abs=0.01)]
+    (tmp_path / "plan.toml").write_text(text + '[method.settings]\nrewind_epochs = 99\n[[method]]\nname = "finetune"\n')
+    found = tune(read_plan(tmp_path / "plan.toml"), tmp_path / "store", budget=budget, base=tmp_path)
+    assert found["methods"]["imp"]["use"] is None
+    assert "imp rewinds to epoch 99" in found["methods"]["imp"]["trials"][0]["failed"]
+    assert "failed" not in found["methods"]["finetune"]["trials"][0]
 
 
 def test_weights_that_break_cost_a_trial_and_no_more(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:

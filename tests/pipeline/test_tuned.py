@@ -21,11 +21,11 @@ WORDS = ("--methods", "retrain,finetune,ssd", "--seeds", "0", "--retrained-seeds
          *(word for one in SMALL for word in ("--set", one)))  # fmt: skip
 
 
-def test_methods_that_train_from_the_start_have_nothing_to_search() -> None:
+def test_what_has_nothing_to_search_is_not_searched() -> None:
     """Fails if retraining or an ensemble is searched, a guard is, or a method with a range or a rate is left at its defaults."""
     found = {name: searchable(MethodPlan(name=name)) for name in units("method")}
     assert not any(found[name] for name in ("retrain", "sisa", "s3t"))
-    assert all(found[name] for name in ("finetune", "ssd", "scrub", "ascent", "random_label", "ebyd"))
+    assert all(found[name] for name in ("finetune", "ssd", "scrub", "ascent", "random_label", "ebyd", "iau", "imp"))
     assert not searchable(MethodPlan(name="refusal", guard=True))
 
 

@@ -92,7 +92,7 @@ class Search:
         self.listing = find("method", self.method.name)
         self.start = settings_of(self.listing.create(self.method.settings))
         self.space = ranges(self.listing, self.start)
-        if not self.space or self.listing.about.before_training:
+        if not self.space:
             raise InputError(f"{self.method.name} has nothing to search", do="leave it out of --methods")
         self.study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=self.budget.seed))
         self.study.enqueue_trial({name: _within(self.start[name], given) for name, given in self.space.items()})

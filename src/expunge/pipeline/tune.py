@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from expunge.facts.digest import canonical_json, read_json, sha256
 from expunge.facts.errors import ContractBroken, InputError
 from expunge.pipeline.cache import MADE_BY, RequestCache
 from expunge.pipeline.loading import Placement
-from expunge.pipeline.plan import Plan
+from expunge.pipeline.plan import MethodPlan, Plan
 from expunge.pipeline.progress import Bars
 from expunge.pipeline.ready import check_plan_ready
 from expunge.pipeline.river import keep
@@ -33,12 +33,11 @@ OBJECTIVE = (
 
 @dataclass
 class Tuner:
-    """Runs trials on the validation target; a finished trial is read back."""
+    """Runs trials on the target and retrained models that `models_of` makes for a method; a finished trial is read back."""
 
     budget: Budget
     rows: Validation
-    models: Models
-    bar: Bar
+    models_of: Callable[[MethodPlan], tuple[Models, Bar]]
     run: Run
     cache: Cache
     progress: Bars
@@ -58,9 +57,13 @@ class Tuner:
 
     def _try(self, search: Search, drawn: Mapping[str, Any]) -> dict[str, Any]:
         each, steps = [], []
+        try:
+            models, bar = self.models_of(search.method)
+        except (ContractBroken, InputError) as broken:
+            return self._failed(broken, 0)
         for seed in self.budget.method_seeds:
-            target, splits = self.models.open(self.models.target), self.rows.splits
-            job = self.models.job(seed, self.cache, self.progress)
+            target, splits = models.open(models.target), self.rows.splits
+            job = models.job(seed, self.cache, self.progress)
             if search.method.locator is not None:
                 locator = find("locator", search.method.locator).create(search.method.locator_settings)
                 job.mask = locate(locator, target, splits, job=Job(seed=seed, progress=self.progress))
@@ -68,10 +71,9 @@ class Tuner:
             try:
                 model, _ = unlearn(unit, target, splits, job=job, scope=search.method.scope, consume=True)
             except (ContractBroken, InputError) as broken:
-                worst = 1.0 + self.budget.penalty
-                return {"objective": worst, "failed": broken.what, "steps": int(job.notes.get("optimiser_steps", 0))}
+                return self._failed(broken, int(job.notes.get("optimiser_steps", 0)))
             steps.append(int(job.notes.get("optimiser_steps", 0)))
-            each.append(self.bar.distances(model, self.rows, Job(progress=self.progress)))
+            each.append(bar.distances(model, self.rows, Job(progress=self.progress)))
         distance, fell = (sum(column) / len(each) for column in zip(*each, strict=True))
         return {
             "objective": distance + self.budget.penalty * fell,
@@ -79,6 +81,9 @@ class Tuner:
             "utility_loss": fell,
             "steps": max(steps),
         }
+
+    def _failed(self, broken: ContractBroken | InputError, steps: int) -> dict[str, Any]:
+        return {"objective": 1.0 + self.budget.penalty, "failed": broken.what, "steps": steps}
 
     def rounds(self, searches: Sequence[Search]) -> str:
         """Give every method a trial a round until the stop rule ends it; return why it ended."""
@@ -131,10 +136,23 @@ def tune(
         opened.open_request(plan.request.id, given.rows["forget"], kind=plan.request.kind)
         with opened.run(run_id, plan.request.id, plan=canonical_json(facts)) as run:
             place = placement or Placement()
-            models = train_models(plan, rows, run, base, budget.seed, budget.retrained, place, progress)
-            bar = Bar.of(models, rows, Job(progress=progress))
+
+            def made(method: MethodPlan | None = None) -> tuple[Models, Bar]:
+                models = train_models(plan, rows, run, base, budget.seed, budget.retrained, place, progress, method)
+                return models, Bar.of(models, rows, Job(progress=progress))
+
+            models, bar = made()
+            prepared: dict[str, tuple[Models, Bar]] = {}
+
+            def models_of(method: MethodPlan) -> tuple[Models, Bar]:
+                if not find("method", method.name).about.before_training:
+                    return models, bar
+                if method.label not in prepared:
+                    prepared[method.label] = made(method)
+                return prepared[method.label]
+
             cache = RequestCache(opened.cache, plan.request.id)
-            stopped = Tuner(budget, rows, models, bar, run, cache, progress).rounds(searches)
+            stopped = Tuner(budget, rows, models_of, run, cache, progress).rounds(searches)
             away, fell = bar.distances(models.open(models.target), rows, Job(progress=progress))
             found = {
                 "schema_version": "expunge/search/v1",

@@ -16,11 +16,11 @@ from expunge.pipeline.tune import tune
 
 
 def searchable(method: MethodPlan) -> bool:
-    """True where `expunge tune` has something to search: a range of the unit's own or a learning rate, and no training from the start."""
+    """True where `expunge tune` has something to search: a range of the unit's own, or a learning rate."""
     if method.guard:
         return False
     unit = find("method", method.name)
-    return not unit.about.before_training and bool(ranges(unit, settings_of(unit.create(method.settings))))
+    return bool(ranges(unit, settings_of(unit.create(method.settings))))
 
 
 def tuned_plan(

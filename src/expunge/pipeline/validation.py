@@ -12,6 +12,7 @@ import numpy as np
 from expunge.contract.apply import undisturbed
 from expunge.contract.job import Cache, Job, Progress
 from expunge.contract.model import Model
+from expunge.contract.registry import find
 from expunge.contract.splits import Splits
 from expunge.engine.fit import fit, starting
 from expunge.engine.order import ordered
@@ -22,7 +23,7 @@ from expunge.facts.rows import Row, Rows
 from expunge.pipeline.build import untrained
 from expunge.pipeline.given import Given
 from expunge.pipeline.loading import Placement, load_model
-from expunge.pipeline.plan import Plan
+from expunge.pipeline.plan import MethodPlan, Plan
 from expunge.pipeline.progress import Bars
 from expunge.statistics.answers import own_answers
 from expunge.statistics.clusters import FloatArray
@@ -126,10 +127,22 @@ def check_trainable(plan: Plan) -> Recipe:
 
 
 def train_models(
-    plan: Plan, rows: Validation, run: Run, base: Path, seed: int, retrained: int, placement: Placement, progress: Bars
+    plan: Plan,
+    rows: Validation,
+    run: Run,
+    base: Path,
+    seed: int,
+    retrained: int,
+    placement: Placement,
+    progress: Bars,
+    method: MethodPlan | None = None,
 ) -> Models:
-    """Train by the plan's recipe on the validation rows, resuming what was finished; no row of the plan's request is read."""
+    """Train by the plan's recipe on the validation rows, resuming what was finished; no row of the plan's request is read.
+
+    A `method` that acts before training prepares them all, with the settings that it has, as in a run of the plan.
+    """
     recipe, splits = check_trainable(plan), rows.splits.rows
+    of = "" if method is None else f"-{method.label}"
 
     def piece(name: str, make: Callable[[], Model]) -> Path:
         if not run.has(name):
@@ -150,10 +163,14 @@ def train_models(
                 progress=progress,
                 base=partial(load_model, start.base, placement) if start.base else None,
             )
-            return fit(starting(load_model(start.like, placement), own.seed, job), training, own, job=job)
+            model = starting(load_model(start.like, placement), own.seed, job)
+            if method is None:
+                return fit(model, training, own, job=job)
+            prepared: Model = find("method", method.name).create(method.settings).prepare(model, training, own, job)
+            return prepared
 
-    target = piece("tune-target", lambda: trained(0, "forget", "retain"))
-    others = [piece(f"tune-retrained-{i}", lambda i=i: trained(1 + i, "retain")) for i in range(retrained)]  # type: ignore[misc]
+    target = piece(f"tune-target{of}", lambda: trained(0, "forget", "retain"))
+    others = [piece(f"tune-retrained{of}-{i}", lambda i=i: trained(1 + i, "retain")) for i in range(retrained)]  # type: ignore[misc]
     return Models(target, tuple(others), placement, recipe, start.base)
 
 
