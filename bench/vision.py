@@ -190,36 +190,76 @@ def records_of(name: str, plan: Plan, given: argparse.Namespace) -> Iterator[Rec
 
 
 def page(given: argparse.Namespace, kept: str) -> str:
-    """Return the tables of every case: from its records, or where the run's folder has none, as they are among those `kept`."""
+    """Return the tables of every case: from its records, or where the run's folder has none, as they are among those `kept`.
+
+    With --methods the rows of these alone are put into the tables that are kept, whose anchors stay.
+    """
     sections = dict(section.split("\n", 1) for section in kept.strip().removeprefix("## ").split("\n## ") if section)
     parts = []
     for name, case in CASES.items():
-        folder = given.out / name / "records"
-        if not folder.is_dir():
-            parts += [f"## {case.words}", sections[case.words].rstrip(), ""] if case.words in sections else []
-            continue
-        protocol = protocol_of(case, given.data)
-        records = [judged(path) for path in sorted(folder.glob("*.json"), key=_place)]
-        head, *body = table(records, protocol.columns)
-        again = median(seconds_of(records, "retrain"))
-        band = body_of_band(records[0], protocol.columns)
-        lines = [
-            [*head, "time"],
-            *([*row, _ratio(records, row[0], again)] for row in body if not row[0].startswith("retrained-")),
-        ]
-        at = next(i for i, row in enumerate(lines) if row[0] == "target")
-        lines.insert(at + 1, ["retrained (all)", "-", *band, "-", "-"])
-        refused = [
-            f"- {path.stem.removeprefix('refused-')}: {path.read_text().strip()}"
-            for path in sorted((given.out / name).glob("refused-*.txt"))
-        ]
-        sizes = ", ".join(f"{split.name} {split.n}" for split in records[0].splits)
-        parts += [f"## {case.words}", "", f"Rows measured: {sizes}. Training again: {again:.2g} s.", ""]
-        parts += [line for found in refusals(records[0], protocol.columns) for line in (found, "")]
-        parts += ["| " + " | ".join(lines[0]) + " |", "|" + "---|" * len(lines[0])]
-        parts += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in lines[1:]]
-        parts += ["", *(["Refused:", "", *refused, ""] if refused else [])]
+        there = sections.get(case.words)
+        if not (given.out / name / "records").is_dir():
+            parts += [f"## {case.words}", there.rstrip(), ""] if there is not None else []
+        elif there is not None and given.methods:
+            rows = {row[0]: row for row in lines_of(name, case, given)}
+            parts += [f"## {case.words}", with_rows(there, rows, given.methods.split(",")).rstrip(), ""]
+        else:
+            parts += section_of(name, case, given)
     return "\n".join(parts)
+
+
+def records_kept(name: str, given: argparse.Namespace) -> list[Record]:
+    """Return a case's records: the anchors, retraining, then the methods by name."""
+    return [judged(path) for path in sorted((given.out / name / "records").glob("*.json"), key=_place)]
+
+
+def lines_of(name: str, case: Case, given: argparse.Namespace) -> list[list[str]]:
+    """Return the cells of a case's table with its heads, a removal's time beside training again, and the retrained models as one row."""
+    columns, records = protocol_of(case, given.data).columns, records_kept(name, given)
+    head, *body = table(records, columns)
+    again = median(seconds_of(records, "retrain"))
+    lines = [
+        [*head, "time"],
+        *([*row, _ratio(records, row[0], again)] for row in body if not row[0].startswith("retrained-")),
+    ]
+    at = next(i for i, row in enumerate(lines) if row[0] == "target")
+    lines.insert(at + 1, ["retrained (all)", "-", *body_of_band(records[0], columns), "-", "-"])
+    return lines
+
+
+def section_of(name: str, case: Case, given: argparse.Namespace) -> list[str]:
+    """Return a case's section: sizes, what its anchors refuse, the table, and the methods that refused."""
+    records = records_kept(name, given)
+    again = median(seconds_of(records, "retrain"))
+    refused = [
+        f"- {path.stem.removeprefix('refused-')}: {path.read_text().strip()}"
+        for path in sorted((given.out / name).glob("refused-*.txt"))
+    ]
+    sizes = ", ".join(f"{split.name} {split.n}" for split in records[0].splits)
+    parts = [f"## {case.words}", "", f"Rows measured: {sizes}. Training again: {again:.2g} s.", ""]
+    parts += [line for found in refusals(records[0], protocol_of(case, given.data).columns) for line in (found, "")]
+    head, *body = lines_of(name, case, given)
+    parts += [_line(head), "|" + "---|" * len(head), *map(_line, body)]
+    return [*parts, "", *(["Refused:", "", *refused, ""] if refused else [])]
+
+
+def with_rows(section: str, rows: Mapping[str, Sequence[str]], methods: Sequence[str]) -> str:
+    """Return a section with the rows of some methods in the place of those that it has, in its own columns; `rows` has its heads too."""
+    lines = section.splitlines()
+    head = next(line for line in lines if line.startswith("| model |")).strip("| ").split(" | ")
+    for method in methods:
+        if method not in rows:
+            continue
+        cells = dict(zip(rows["model"], rows[method], strict=True))
+        own = _line([cells.get(column, "-") for column in head])
+        places = [i for i, line in enumerate(lines) if line.startswith(f"| {method} | ")]
+        last = max(i for i, line in enumerate(lines) if line.startswith("| "))
+        lines[slice(*(places[0], places[0] + 1) if places else (last + 1, last + 1))] = [own]
+    return "\n".join(lines)
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 def judged(path: Path) -> Record:

@@ -64,12 +64,12 @@ class FsddBenchmark:
         return BenchmarkPlan(
             source="fsdd",
             methods=METHODS,
-            metrics=METRICS,
+            metrics=(*METRICS, "nomus"),
             attacks=ATTACKS,
             controls=("retrained", "untrained"),
             seeds=5,
             retrained=10,
-            columns=columns("forget", "retain", "test", "test_forget"),
+            columns=(*columns("forget", "retain", "test", "test_forget"), "nomus:all"),
             settings={
                 "source": {"data": str(path), "forget": self.forget, "seed": self.seed},
                 **network(self.architecture, self.width, self.depth),
