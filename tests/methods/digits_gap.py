@@ -74,22 +74,22 @@ def after(at: Measured, label: str, settings: Mapping[str, Any], *, seed: int) -
 
 SETTINGS: Mapping[str, Mapping[str, Mapping[str, float]]] = {
     "class": {
-        "finetune": {"lr": 0.0189, "batch_size": 64},
-        "l1_sparse": {"lr": 0.005, "alpha": 0.0005, "batch_size": 64},
+        "finetune": {"lr": 0.0195, "batch_size": 64},
+        "l1_sparse": {"lr": 0.0079, "alpha": 0.000448, "batch_size": 64},
         "ascent": {"lr": 0.000929, "batch_size": 64},
-        "random_label": {"lr": 0.003, "retain_weight": 5, "batch_size": 64},
-        "random_label+saliency": {"lr": 0.003, "retain_weight": 5, "batch_size": 64},
+        "random_label": {"lr": 0.00486, "retain_weight": 9.09, "batch_size": 64},
+        "random_label+saliency": {"lr": 0.00873, "retain_weight": 7.97, "batch_size": 64},
         "scrub": {"lr": 0.00434, "alpha": 0.0108, "max_epochs": 2, "batch_size": 64},
         "bad_teacher": {"lr": 0.00464, "retain_weight": 7.42, "batch_size": 64},
     },
     "random": {
-        "finetune": {"lr": 0.0189, "batch_size": 64},
-        "l1_sparse": {"lr": 0.005, "alpha": 0.0005, "batch_size": 64},
+        "finetune": {"lr": 0.0192, "batch_size": 64},
+        "l1_sparse": {"lr": 0.00785, "alpha": 0.000925, "batch_size": 64},
         "ascent": {"lr": 0.0006, "batch_size": 64},
-        "random_label": {"lr": 0.003, "retain_weight": 5, "batch_size": 64},
-        "random_label+saliency": {"lr": 0.003, "retain_weight": 5, "batch_size": 64},
+        "random_label": {"lr": 0.00484, "retain_weight": 8.31, "batch_size": 64},
+        "random_label+saliency": {"lr": 0.00941, "retain_weight": 7.67, "batch_size": 64},
         "scrub": {"lr": 0.00869, "alpha": 0.00286, "max_epochs": 3, "batch_size": 64},
-        "bad_teacher": {"lr": 0.00623, "retain_weight": 1.61, "batch_size": 64},
+        "bad_teacher": {"lr": 0.00976, "retain_weight": 0.676, "batch_size": 64},
     },
     "class_cnn": {
         "finetune": {"lr": 0.0125, "batch_size": 64},
