@@ -86,16 +86,15 @@ def measured(case: str, seed: int) -> Found:
     return found
 
 
-def test_claim_goes_half_way_to_the_untrained_model_and_no_nearer_to_the_retrained_ones() -> None:
-    """Wrong labels, seed 0: likeness to an untrained model .61 (ten retrained models .28 to .29, do nothing .24), retain error 5.4%.
+def test_claim_goes_to_the_untrained_model_and_away_from_the_retrained_ones() -> None:
+    """Wrong labels, seed 0: likeness to an untrained model .93 (ten retrained models .28 to .29, do nothing .24), retain error 23%.
 
-    From the retrained models it lies .25 bits, doing nothing .26, retraining once more .06. Fails if the teachers change places.
+    From the retrained models it lies .51 bits, doing nothing .26, retraining once more .06. Fails if the teachers change places.
     """
     found = measured("random", 0)
-    assert found.nothing_alike < found.least_alike < found.most_alike < 0.5 < found.alike < 0.7
-    assert found.again_away < found.away
-    assert abs(found.away - found.nothing_away) < 0.1
-    assert 2 < found.retain_error < 30
+    assert found.nothing_alike < found.least_alike < found.most_alike < 0.5 < 0.8 < found.alike
+    assert found.again_away < found.nothing_away < found.away
+    assert 10 < found.retain_error < 40
 
 
 def over_five(case: str) -> dict[str, Bounds]:
@@ -119,7 +118,7 @@ def over_five(case: str) -> dict[str, Bounds]:
 def test_claim_over_five_problems_of_a_class() -> None:
     """The threes, ten retrained models each, settings of docs/results/digits.md (searched on two other problems).
 
-    Likeness to an untrained model (ZRF) .84 [.79, .89] (of the retrained model most like one .35, do nothing .24), retain error .3%
+    Likeness to an untrained model (ZRF) .84 [.80, .89] (of the retrained model most like one .35, do nothing .24), retain error .3%
     [.1, .4]. Bits to the retrained models .49 [.44, .54]: .51 [.46, .56] nearer than doing nothing, .42 [.38, .46] further than
     retraining once more.
     Fails as above, or if the frozen teacher gets the forget rows.
@@ -132,14 +131,15 @@ def test_claim_over_five_problems_of_a_class() -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_claim_over_five_problems_with_wrong_labels_is_met_half_way_and_costs_retain_accuracy() -> None:
-    """Likeness to an untrained model .60 [.59, .62], not the .7 set before (of the retrained model most like one .30, do nothing .24).
+def test_claim_over_five_problems_with_wrong_labels_costs_retain_accuracy() -> None:
+    """Likeness to an untrained model .94 [.93, .94] (of the retrained model most like one .30, do nothing .24).
 
-    Retain error 4.8% [3.5, 6.2], not within the 2 that a class keeps to. Bits to the retrained models .26 [.25, .27]: about those of doing
-    nothing (-.035 [-.069, -.0004]), .19 [.17, .21] further than retraining once more. Fails as above.
+    Retain error 22.6% [19.3, 25.8], not within the 2 that a class keeps to. Bits to the retrained models .52 [.50, .53]: .22 [.17, .28] further
+    than doing nothing, .44 [.43, .46] further than retraining once more. At the setting of an earlier search (lr .0061, retain weight 6.4) .60
+    [.59, .62], 4.8% [3.5, 6.2] and .26 bits, about those of doing nothing. Fails as above.
     """
     over = over_five("random")
-    assert over["alike"].high < 0.7
-    assert over["retain_error"].low > 2
-    assert -0.1 < over["than nothing"].low < over["than nothing"].high < 0.1
+    assert over["alike"].low > 0.8
+    assert over["retain_error"].low > 10
+    assert over["than nothing"].low > 0
     assert over["than again"].low > 0

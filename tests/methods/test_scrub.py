@@ -126,9 +126,9 @@ def mean_of(metric: Any, key: str, case: str, seed: int, label: str) -> float:
 
 
 def test_claim_raises_the_error_on_wrong_labels_towards_retrainings() -> None:
-    """Seed 0: forget error 25 (retrained 25 to 29, do nothing 0, ascent 22), average gap 2.8 (do nothing 17.1, ascent 9.9).
+    """Seed 0: forget error 22 (retrained 25 to 29, do nothing 0, ascent 15), average gap 3.0 (do nothing 17.4, ascent 10.9).
 
-    From the mean error of ten retrained models 2.1 points, ascent 5.3 (not the 10 that was set before); retain 98.9% right.
+    From the mean error of ten retrained models 5.8 points, ascent 12.1; retain 97.8% right.
     Fails if a max pass minimises, or the min passes stop: retain rows are lost.
     """
     nothing = digits_gap("random", 0).evidence["target"]
@@ -147,15 +147,16 @@ def test_claim_raises_the_error_on_wrong_labels_towards_retrainings() -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_claim_over_five_problems_by_error_and_not_by_distribution() -> None:
-    """Nearer to retraining in forget error than fine-tuning and ascent, in average gap than ascent alone, further in distribution.
+def test_claim_over_five_problems_by_average_gap_and_not_by_distribution() -> None:
+    """Nearer to retraining in average gap than fine-tuning and ascent, in forget error than ascent alone, further in distribution.
 
     A tenth of rows, a fifth of whose labels are wrong; five draws of rows and models, ten retrained models each; settings as
-    docs/results/digits.md found them on two others. Distance of forget error: scrub 3.3, fine-tuning 7.1, ascent 10.4; paired
-    difference with 95% interval to fine-tuning -3.9 [-7.1, -.6], to ascent -7.1 [-13.0, -1.2]: not the five points that were set before.
-    Average gap 2.9 (fine-tuning 3.9, ascent 12.7, do nothing 18.7): -1.0 [-2.4, .3] to fine-tuning, not told apart, -9.8 [-12.8, -6.8] to
-    ascent, and above that of one retrained model beside the others (1.0) by 1.8 [1.3, 2.3]. Bits of Jensen-Shannon divergence on forget
-    rows: scrub .147, fine-tuning .100 (+.047 [.020, .075]), retrained .060, do nothing .293.
+    docs/results/digits.md found them on two others. Distance of forget error: scrub 5.0, fine-tuning 7.4, ascent 17.2; paired
+    difference with 95% interval to fine-tuning -2.3 [-5.0, .3], not told apart, to ascent -12.2 [-19.9, -4.5].
+    Average gap 2.8 (fine-tuning 4.3, ascent 13.0, do nothing 18.9): -1.5 [-2.2, -.8] to fine-tuning, -10.2 [-13.7, -6.7] to
+    ascent, and above that of one retrained model beside the others (1.1) by 1.7 [1.4, 2.0]. Bits of Jensen-Shannon divergence on forget
+    rows: scrub .122, fine-tuning .098 (+.024 [.011, .036]), retrained .062, do nothing .294. At the settings of an earlier search the first
+    two changed places: -3.9 [-7.1, -.6] by forget error, -1.0 [-2.4, .3] by gap.
     Fails as above, or if the divergence is read against the target.
     """
     names = ("scrub", "finetune", "ascent")
@@ -177,12 +178,12 @@ def test_claim_over_five_problems_by_error_and_not_by_distribution() -> None:
         print("  scrub less", {one: mean_interval(found["scrub"] - found[one]) for one in names[1:]})
     print("retrained", again, again.mean(), again_away, again_away.mean(), "do nothing", nothing, nothing_away)
     print("above retrained", mean_interval(gaps["scrub"] - again))
-    assert mean_interval(short["scrub"] - short["finetune"]).high < 0
+    by_error = mean_interval(short["scrub"] - short["finetune"])
+    assert by_error.low < by_error.estimate < 0 < by_error.high
     to_ascent = mean_interval(short["scrub"] - short["ascent"])
     assert to_ascent.low < -5 < to_ascent.high < 0
     assert mean_interval(gaps["scrub"] - gaps["ascent"]).high < 0
-    to_finetune = mean_interval(gaps["scrub"] - gaps["finetune"])
-    assert to_finetune.low < 0 < to_finetune.high
+    assert mean_interval(gaps["scrub"] - gaps["finetune"]).high < 0
     above = mean_interval(gaps["scrub"] - again)
     assert 0 < above.low < above.high < 3
     assert mean_interval(away["scrub"] - away["finetune"]).low > 0
@@ -191,9 +192,9 @@ def test_claim_over_five_problems_by_error_and_not_by_distribution() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_claim_that_fine_tuning_fails_does_not_hold_on_a_class() -> None:
-    """The threes, five problems: average gap of scrub .12 [.00, .23], of fine-tuning .10 [.03, .17], of ascent 3.1 [1.3, 4.8].
+    """The threes, five problems: average gap of scrub .14 [.03, .25], of fine-tuning .08 [.07, .09], of ascent 3.1 [1.3, 4.8].
 
-    Scrub less fine-tuning .02 [-.11, .15]; both get every forget row wrong on each problem, ascent 90 to 97%. Fails as above.
+    Scrub less fine-tuning .06 [-.05, .18]; both get every forget row wrong on each problem, ascent 90 to 97%. Fails as above.
     """
     names = ("scrub", "finetune", "ascent")
     gaps = {name: np.array([mean_of(AverageGap(), "all", "class", seed, name) for seed in SEEDS]) for name in names}

@@ -223,6 +223,20 @@ def test_an_attack_whose_anchors_are_out_of_order_judges_no_method() -> None:
     assert refusals(judged("npo", 0.5, 0.0), columns) == refusals(record("npo", 0, 0.1), columns) == []
 
 
+def test_a_metric_that_has_no_number_for_the_target_says_why() -> None:
+    """Fails if a column of `unscored` gives no reason, or a model's own reason is given for the metric's."""
+    bare = record("npo", 0, 0.1)
+    scores = [("target", "its anchors are out of order"), ("unlearned", "of its own")]
+    more = tuple(
+        Measurement(metric="nomus", model=model, split="all", score=unscored("NoMUS", reason))
+        for model, reason in scores
+    )
+    told = bare.model_copy(update={"measurements": (*bare.measurements, *more)})
+    assert refusals(told, ("probability:forget", "nomus:all")) == [
+        "Unscored: nomus all (its anchors are out of order)."
+    ]
+
+
 def test_hours_are_those_of_every_call(tmp_path: Path) -> None:
     """Training 1 h, two removals 0.5 h, two verifications 0.25 h. Fails if only the last call counts, or a removal counts as training."""
     with Store.open(tmp_path / "store") as store:

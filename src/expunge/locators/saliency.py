@@ -39,9 +39,9 @@ class Saliency:
             "gradients are zero.",
             "Masked entries are held still by the optimiser loop: zero gradients alone let momentum and decay move them.",
             "The paper's smallest gap is not reproduced. On digits with wrong labels (five problems) the average gap is 6.4, of "
-            "relabelling on all weights 7.6 (paired difference -1.3 [-4.2, 1.7]), l1 sparsity 6.2 (+.2 [-2.1, 2.5]), ascent 12.7 "
-            "(-6.3 [-8.1, -4.5]), fine-tuning 3.9 (+2.5 [.5, 4.5]: nearer). On a class .55 (with the least "
-            "salient entries .64), and .44, .06, 3.1, .10. Small CNNs: 10.3, of all weights 7.1, l1 11.6, ascent 15.1, fine-tuning 6.3; on "
+            "relabelling on all weights 7.6 (paired difference -1.1 [-4.9, 2.6]), l1 sparsity 7.1 (-.6 [-2.2, 1.0]), ascent 13.0 "
+            "(-6.6 [-9.9, -3.2]), fine-tuning 4.3 (+2.2 [.6, 3.8]: nearer). On a class .55 (with the least "
+            "salient entries .64), and .44, .07, 3.1, .08. Small CNNs: 10.3, of all weights 7.1, l1 11.6, ascent 15.1, fine-tuning 6.3; on "
             "a class .13, and .32 (-.19 [-.31, -.06]: here the mask helps), .08, 2.3, .08 (none told apart).",
         ),
         cost="1 forward + 1 backward over forget, once",

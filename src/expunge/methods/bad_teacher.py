@@ -38,8 +38,9 @@ class BadTeacher:
             "Each step has as many retain rows as forget rows; the paper mixes all forget rows with 30% of the retain rows.",
             "The divergence is summed over classes; published code averages over them (reduction 'mean').",
             "The claim holds for a class of digits (likeness to an untrained model .84, retain error .3%; five problems), not with wrong "
-            "labels (.60, 4.8%; retrained .30, nothing .24). An untrained model's answers are not a retrained model's: with wrong labels "
-            "it lies .26 bits from these, doing nothing .29; on a class .49 and 1.0.",
+            "labels (.94 at a retain error of 23%, or .60 at 4.8%, by the settings of two searches; retrained .30, nothing .24). An "
+            "untrained model's answers are not a retrained model's: with wrong labels it lies .52 (.26) bits from these, doing nothing "
+            ".29; on a class .49 and 1.0.",
         ),
         cost="1 forward + 1 backward over forget and retain rows, 1 forward of a teacher over each; two more models",
         search={"lr": ("log", 2e-4, 1e-2), "retain_weight": ("log", 0.5, 10.0)},

@@ -50,7 +50,7 @@ class GSLoRA:
             "Published code for streams has the lasso's blocks written out, 6 or 12: here every block that there is.",
             "No average of weights over epochs, and no other alpha before alpha_epoch than none.",
             "Retain classes without rows wear off: after four requests .87 of 2 digits is left, .22 of 12 characters (GS-LoRA: .88, .29).",
-            "An epoch is a pass over forget rows: of 125 of 14 rows (30 steps each) 8 stayed known; at 300 none, and more came back.",
+            "An epoch is a pass over forget rows: of 125 of 14 rows (30 steps each) 8 to 10 stayed known; at 300 none, more back.",
             "Of an MLP, which has no feed-forward parts, the linear map of each block.",
         ),
         cost="1 forward + 1 backward a step over forget rows and as many retain rows; 1 forward over both before",

@@ -104,11 +104,16 @@ def notes(about: About, protocol: BenchmarkPlan, plan: Plan, records: Sequence[R
 
 
 def refusals(record: Record, columns: Sequence[str]) -> list[str]:
-    """Return a line that says which attacks' columns are refused and why, or nothing."""
-    found = [reason for column in columns if (reason := out_of_order(record, column))]
-    return (
-        [f"Refused, since doing nothing reads no higher than a retrained model: {'; '.join(found)}."] if found else []
-    )
+    """Return lines that say which attacks' columns are refused, which metrics' have no number for the target, and why; or nothing."""
+    refused = [reason for column in columns if (reason := out_of_order(record, column))]
+    unread = [
+        f"{column.replace(':', ' ')} ({one.score.unscored})"
+        for column in columns
+        for one in record.measurements
+        if one.model == "target" and f"{one.metric}:{one.split}" == column and one.score.unscored
+    ]
+    found = [("Refused, since doing nothing reads no higher than a retrained model", refused), ("Unscored", unread)]
+    return [f"{words}: {'; '.join(each)}." for words, each in found if each]
 
 
 def _chosen(searched: SearchedPlan, records: Sequence[Record]) -> str:
