@@ -98,6 +98,7 @@ def test_nothing_to_ask_is_unscored(evidence: Callable[..., Any]) -> None:
     assert DirectQuestion().run(empty, NO_PROBE).unscored == "there are no forget rows"
 
 
+@pytest.mark.slow
 def test_claim_the_target_answers_and_a_retrained_model_seldom_where_a_class_goes() -> None:
     """Five draws of digits and models: of a class the target has all right, ten retrained models none. Of a tenth of the rows, a fifth of
     them with a wrong label, .88 [.85, .91] and .75 [.70, .79]: there a model that never saw a row answers it too, and only the control tells.

@@ -86,6 +86,7 @@ def test_what_is_buried_under_small_weights_comes_back(verified: Any, hidden: An
     assert np.mean(verified.attack(unit, "retrained-0").forget) < 0.2
 
 
+@pytest.mark.slow
 def test_claim_a_class_does_not_come_back_by_pruning() -> None:
     """The claim does not hold for a class of digits: five targets, each after the lowest rate at which under 5% of the threes is left.
 

@@ -104,6 +104,7 @@ def test_anchors(verified: Any) -> None:
     assert np.mean(control.item_control) < 0.2
 
 
+@pytest.mark.slow
 def test_claim_a_class_does_not_come_back_at_four_bits() -> None:
     """The claim does not hold for a class of digits: five targets, each after the lowest rate at which under 5% of the threes is left.
 

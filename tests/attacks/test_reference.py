@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pytest
 from classifiers import SEEDS, noise_scored, over
 
 from expunge.attacks.loss import Loss
@@ -31,6 +32,7 @@ def test_without_a_reference_it_is_unscored(evidence: Callable[..., Any]) -> Non
     assert found.unscored == "unlearned has no reference model that saw neither split"
 
 
+@pytest.mark.slow
 def test_claim_it_tells_members_better_than_the_loss() -> None:
     """Five draws of digits, a tenth of the rows of which a fifth bear a wrong label: AUC .70 [.66, .75] in the target, by the loss alone .62;
     .08 [.04, .12] more. In nine retrained models, against a tenth, .49 and .50: chance.

@@ -89,6 +89,7 @@ def test_what_cannot_be_halved_and_bad_settings(verified: Any) -> None:
         Relearning(lr=0.0)
 
 
+@pytest.mark.slow
 def test_claim_after_ascent_the_rest_of_a_class_comes_back() -> None:
     """Five draws of digits and models, the threes, 20 steps on half of them: after ascent 0 of the others right before and all of them
     after; of ten retrained models 0 before and after. The claim's control hangs on what is forgotten: a model that never saw the class

@@ -83,6 +83,7 @@ def test_too_few_facts_and_bad_settings(verified: Any) -> None:
         RelearningFewShot(steps=0)
 
 
+@pytest.mark.slow
 def test_claim_eight_rows_bring_back_a_class_after_ascent() -> None:
     """Five draws of digits and models, the threes, eight of them taught: after ascent .84 [.74, .93] of the others come back, of ten
     retrained models 0. Where the head alone was taught other labels for the class, eight rows bring back none: that cover is thicker than

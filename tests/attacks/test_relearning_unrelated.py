@@ -83,6 +83,7 @@ def test_nothing_unrelated_and_bad_settings(verified: Any) -> None:
         RelearningUnrelated(lr=0.0)
 
 
+@pytest.mark.slow
 def test_claim_other_classes_bring_back_no_class() -> None:
     """The claim does not hold for a classifier. Five draws of digits and models, the threes, the last budget of steps on the other classes:
     none of them comes back, neither after ascent, nor where the head alone was taught other labels, nor in ten retrained models: steps on

@@ -57,6 +57,7 @@ def test_forgets_and_keeps_without_retain_rows(people: Tiny, clouds: Tiny) -> No
     clouds.removes(CEU, {"batch_size": 4, "lr": 5e-3}, forget=0.1, retain=0.9)
 
 
+@pytest.mark.slow
 def test_claim_without_retain_rows_it_keeps_what_ascent_does_not() -> None:
     """Five targets. At twice the rate at which both leave nothing of the class it keeps 90.4% of the retain rows and ascent 33.9: 56 [50, 63].
 

@@ -57,6 +57,7 @@ def away(models: list[Model], split: str) -> np.ndarray:
     return np.array(found)
 
 
+@pytest.mark.slow
 def test_claim_predictions_on_retain_rows_stay_no_nearer_than_by_gradient_difference() -> None:
     """The claim does not hold on a class of digits: five targets, KL(target || model) in nats, less that after gradient difference.
 

@@ -63,6 +63,7 @@ def uniformity(model: Model, rows: Rows) -> float:
     return float(-(log_p.exp() * log_p).sum(-1).mean() / math.log(log_p.shape[-1]))
 
 
+@pytest.mark.slow
 def test_claim_predictions_turn_uniform_while_the_retain_loss_stays_under_its_bound() -> None:
     """Five targets: entropy on forget rows over that of the uniform prediction .009 before, .965 [.962, .969] after; retain loss .021 to .031
     under bounds of .053 to .054, nats. A model trained again has .17 [.15, .18] there: it takes the threes for other digits with certainty.

@@ -23,6 +23,7 @@ def test_forgets_and_keeps(people: Tiny, clouds: Tiny) -> None:
     clouds.removes(SatImp, {"batch_size": 4}, forget=0.1, retain=0.9)
 
 
+@pytest.mark.slow
 def test_claim_it_keeps_more_than_either_weight_alone() -> None:
     """Five targets, retain rows kept at equal forgetting (each at the lowest of rates at which under 5% of the class is left): 99.8%.
 

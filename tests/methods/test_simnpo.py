@@ -39,6 +39,7 @@ def test_forgets_and_keeps(people: Tiny, clouds: Tiny) -> None:
     clouds.removes(SimNPO, {"batch_size": 4}, forget=0.1, retain=0.9)
 
 
+@pytest.mark.slow
 def test_claim_it_forgets_as_npo_does_at_a_higher_utility() -> None:
     """Five targets, retain rows kept at equal forgetting (each at the lowest of rates at which under 5% of the class is left), less NPO's.
 

@@ -52,6 +52,7 @@ def test_forgets_more_than_it_breaks(people: Tiny, clouds: Tiny) -> None:
     clouds.removes(TaskVector, {"batch_size": 4, "lr": 1e-3}, forget=0.1, retain=0.9)
 
 
+@pytest.mark.slow
 def test_claim_it_takes_the_negated_task_and_changes_a_control_task_little() -> None:
     """Five targets, at the lowest of rates at which under 5% of the class is left: the other classes' retain rows lose .4 points [.1, .7], test
     rows nothing that is seen (-.1 [-1.0, .8]). It keeps 1.3 points more than ascent there, which is not shown ([-.03, 2.7]).

@@ -22,6 +22,7 @@ def test_forgets_and_keeps(people: Tiny, clouds: Tiny) -> None:
     clouds.removes(WGA, {"batch_size": 4}, forget=0.1, retain=0.9)
 
 
+@pytest.mark.slow
 def test_claim_it_forgets_as_strongly_as_ascent_at_a_higher_utility() -> None:
     """Five targets, without retain rows. At equal forgetting (each at the lowest of rates at which under 5% of the class is left) it keeps
     99.1% of the retain rows and ascent 98.2: .9 [.02, 1.7]. At twice the rate at which both leave nothing, 93.9 and 33.9: 60 [52, 68].

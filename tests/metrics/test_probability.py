@@ -63,6 +63,7 @@ def test_an_empty_answer_and_missing_scores_are_unscored(
     assert found["retain"].unscored == "no scores of 'retain' were computed"
 
 
+@pytest.mark.slow
 def test_claim_near_one_in_the_target_and_near_a_retrained_models_after_forgetting() -> None:
     """Five draws of digits and models, SimNPO at its defaults, ten retrained models. A class: .98 in the target, 0 after and 0 in these. A tenth
     of the rows, a fifth of them with a wrong label: .79 [.78, .81], .62 [.60, .63] and .64 [.61, .67]; -.02 [-.05, .01] from these.
