@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from digits_seeds import gentlest, kept
+from digits_seeds import come_out, gentlest, kept
 
 from expunge.attacks.pruning import Pruning, prune, smallest
 from expunge.contract.evidence import Evidence
@@ -90,15 +90,21 @@ def test_what_is_buried_under_small_weights_comes_back(verified: Any, hidden: An
 def test_claim_a_class_does_not_come_back_by_pruning() -> None:
     """The claim does not hold for a class of digits: five targets, each after the lowest rate at which under 5% of the threes is left.
 
-    Where a target was fine-tuned to give them other labels, and after NPO, at most 2% of them are answered with a tenth to half of each
-    layer's weights at zero, and 97% or more of the retain rows still.
+    Where a target was fine-tuned to give them other labels, and after NPO, at most 2.1% of them comes out with a tenth to half of each
+    layer's weights at zero, and at most 3.2% with nine tenths; of the targets all does, and with nine tenths 79% or more. Of the retain
+    rows 97% or more are right with half of the weights, 90.8 to 97.4% with a tenth of them.
 
-    Fails if pruning wipes out what is kept, or brings back what is gone.
+    Fails if pruning wipes out what is kept, brings back what is gone, or changes nothing.
     """
+    unit = Pruning(sparsities=(*Pruning().sparsities, 0.9), item_control=False)
+    assert come_out(unit)[:, :-1].min() > 0.95
     for method in ("random_label", "npo"):
-        for sparsity in Pruning().sparsities:
-            after = [model.copy() for model in gentlest(method)]
-            assert all(prune(model, sparsity) for model in after)
-            print(method, sparsity, kept(after, "forget"), kept(after))
-            assert kept(after, "forget").max() <= 5
-            assert kept(after).min() > 96
+        found = gentlest(method)
+        assert come_out(unit, found).max() <= 0.05
+        at_half, at_tenth = [model.copy() for model in found], [model.copy() for model in found]
+        assert all(prune(model, 0.5) for model in at_half)
+        assert all(prune(model, 0.9) for model in at_tenth)
+        print(method, kept(found), kept(at_half), kept(at_tenth))
+        assert kept(at_half).min() > 96
+        assert kept(at_tenth).min() > 85
+        assert (kept(at_tenth) < kept(found) - 1).all()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from benches import bench
 
 from expunge.benchmarks.skills import SkillsBenchmark
 from expunge.engine.states import value_states
@@ -95,13 +95,7 @@ def test_tables_of_the_command() -> None:
 
     Fails if a line's own column is asked as another skill, seeds are not spread as a range, or a share has no interval.
     """
-    spec = importlib.util.spec_from_file_location(
-        "skills_bench", Path(__file__).resolve().parents[2] / "bench" / "skills.py"
-    )
-    assert spec is not None
-    assert spec.loader is not None
-    bench = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(bench)
+    command = bench("skills")
 
     def record(unseen: float, seed: int) -> Record:
         values = {
@@ -125,11 +119,11 @@ def test_tables_of_the_command() -> None:
         )
 
     one, other = record(-0.5, 0), record(-1.0, 1)
-    assert list(bench.matrix({"first": [one]}, "npo", ("first", "last")))[2] == (
+    assert list(command.matrix({"first": [one]}, "npo", ("first", "last")))[2] == (
         "| first | -0.50 [-1.00, 0.00] | -0.25 [-1.00, 0.00] |"
     )
-    assert list(bench.matrix({"first": [one, other]}, "npo", ("first", "last")))[2] == (
+    assert list(command.matrix({"first": [one, other]}, "npo", ("first", "last")))[2] == (
         "| first | -0.75 [-1.00, -0.50] | -0.25 [-0.25, -0.25] |"
     )
-    assert bench.cell([one], "unlearned", "linear_probe:success") == "0.75 [0.30, 0.95]"
-    assert bench.cell([one], "unlearned", "skill_accuracy:forget") == "unscored"
+    assert command.cell([one], "unlearned", "linear_probe:success") == "0.75 [0.30, 0.95]"
+    assert command.cell([one], "unlearned", "skill_accuracy:forget") == "unscored"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from classifiers import mean_interval
+from classifiers import Measured, mean_interval, of_problem
 from digits_class import Accuracies, accuracy, removed, retrained
 
 from expunge.contract.apply import locate, unlearn
@@ -48,6 +48,21 @@ def over_targets(method: Any, network: str = "mlp") -> list[Accuracies]:
 def gaps(several: Sequence[Accuracies], network: str = "mlp") -> list[float]:
     """Of each reported target's accuracies, the gap to its own retrained models."""
     return [one.gap(digits_of(seed, network)[1]) for seed, one in zip(REPORTED, several, strict=True)]
+
+
+@cache
+def _measured(seed: int) -> Measured:
+    return of_problem(digits_of(seed)[0])
+
+
+def come_out(unit: Any, models: Sequence[Model] = ()) -> np.ndarray:
+    """Share of the class that an attack gets out of each reported target's model (no models: of the target itself) at each budget."""
+    every = [_measured(seed) for seed in REPORTED]
+    of = models or [at.problem.target for at in every]
+    name = "unlearned" if models else "target"
+    return np.array(
+        [[share for _, share in at.attack(unit, model, name).curve] for at, model in zip(every, of, strict=True)]
+    )
 
 
 RATES = tuple(1e-4 * 2 ** (i / 2) for i in range(12))

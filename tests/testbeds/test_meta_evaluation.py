@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from benches import bench
 
 from expunge.facts.score import Score, unscored
 from expunge.testbeds.pools import Pools
-
-BENCH = Path(__file__).resolve().parents[2] / "bench"
-
-
-def bench(name: str) -> Any:
-    """Return a module of the bench folder."""
-    spec = importlib.util.spec_from_file_location(name, BENCH / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 class Shop:
@@ -57,8 +43,7 @@ class Shop:
 
 
 @pytest.fixture
-def module(monkeypatch: pytest.MonkeyPatch) -> Any:
-    bench("known")
+def module() -> Any:
     return bench("meta_evaluation")
 
 
@@ -82,7 +67,7 @@ def test_the_table_by_hand(module: Any) -> None:
 
 def test_signs_and_absent_values(module: Any) -> None:
     """Fails if the truth ratio keeps its sign, or a reason is read as a number."""
-    known = sys.modules["known"]
+    known = bench("known")
     assert known._turned("truth_ratio", Score(name="x", value=0.2)) == pytest.approx(0.8)
     assert known._turned("rouge", Score(name="x", value=0.2)) == 0.2
     assert known._turned("rouge", unscored("x", "why")) == "why"
@@ -93,7 +78,7 @@ def test_signs_and_absent_values(module: Any) -> None:
 
 def test_a_run_goes_on_where_it_was(module: Any, tmp_path: Path) -> None:
     """Fails if what was measured is measured again."""
-    shop = sys.modules["known"].Shelf(tmp_path, Pools())
+    shop = bench("known").Shelf(tmp_path, Pools())
     (tmp_path / "values").mkdir()
     (tmp_path / "values" / "target-0.json").write_text(json.dumps({"rouge": 0.25}))
     assert shop.values("target-0", lambda: pytest.fail("made again")) == {"rouge": 0.25}
@@ -106,7 +91,7 @@ def test_models_are_on_the_side_they_are_said_to_be(module: Any, tmp_path: Path)
 
     Fails if a pool holds a model of the other state, a sign is turned, or a model that was kept is not the one that was made.
     """
-    shop = sys.modules["known"].Shelf(tmp_path, Pools())
+    shop = bench("known").Shelf(tmp_path, Pools())
     for folder in ("models", "values"):
         (tmp_path / folder).mkdir()
     target, retrained, wrong = (shop.pool(((kind, 1),))[f"{kind}-0"] for kind in ("target", "retrained", "wrong"))

@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
-from pathlib import Path
-from typing import Any
 
 import pytest
+from benches import bench
 
 from expunge.facts.claim import Rung
 from expunge.testbeds.planted import Case
-
-BENCH = Path(__file__).resolve().parents[2] / "bench" / "planted.py"
-
-
-def bench() -> Any:
-    """Return the command's module."""
-    spec = importlib.util.spec_from_file_location("planted_bench", BENCH)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.mark.parametrize(
@@ -46,7 +31,7 @@ def test_which_claims_are_right(
 
 def test_the_seeds_that_set_thresholds_are_not_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fails if a world that thresholds were set on is counted."""
-    module = bench()
+    module = bench("planted")
     monkeypatch.setattr(sys, "argv", ["planted.py", "--seeds", f"0-{module.CALIBRATED[0]}"])
     with pytest.raises(SystemExit) as left:
         module.main()
@@ -60,7 +45,7 @@ def test_the_verdict_is_right(seed: int) -> None:
     """Eight cases a world, of which it is known how far they went. Fails if the verdict calls one of them anything untrue."""
     wrong = {
         case.name: (claim.rung, claim.missing)
-        for case, _, claim in bench().claims(seed)
+        for case, _, claim in bench("planted").claims(seed)
         if not case.is_right(claim.rung, claim.not_found)
     }
     assert not wrong

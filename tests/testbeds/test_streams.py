@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import re
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
+from benches import bench
+from small_stream import TRAIN, blank, stream, two_requests
 
 from expunge.contract.model import Model
 from expunge.engine.fit import fit
 from expunge.facts.errors import InputError
 from expunge.facts.recipe import Recipe
-from expunge.facts.rows import Row, Rows
-from expunge.methods.finetune import Finetune
+from expunge.facts.rows import Rows
 from expunge.methods.random_label import RandomLabel
-from expunge.modalities.array_tasks import Classification
-from expunge.modalities.tabular import Features, tabular_model
 from expunge.sources.omniglot import Omniglot
 from expunge.testbeds.streams import (
     Left,
@@ -34,45 +30,10 @@ from expunge.testbeds.streams import (
     follow,
     lacking,
     measure,
-    requests_of,
 )
 
 ROOT = Path(__file__).resolve().parents[2]
 OMNIGLOT = ROOT.parent / "shared" / "data" / "omniglot"
-
-
-def bench() -> Any:
-    spec = importlib.util.spec_from_file_location("stream_bench", ROOT / "bench" / "stream.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["stream_bench"] = module
-    if str(ROOT / "bench") not in sys.path:
-        sys.path.append(str(ROOT / "bench"))
-    spec.loader.exec_module(module)
-    return module
-
-
-def row(name: str, label: int, *, at: int | None = None) -> Row:
-    """A row whose features are the corner of its label, or of another."""
-    return Row(id=name, fields={"features": np.eye(4)[label if at is None else at].tolist(), "label": label})
-
-
-TRAIN = [row(f"{label}-{i}", label) for label in range(4) for i in range(3)]
-TEST = [row(f"test-{label}", label) for label in range(4)]
-
-
-def label_of(one: Row) -> str:
-    return str(one["label"])
-
-
-def stream() -> list[Request]:
-    return requests_of(TRAIN, TEST, ["2", "0"], label_of)
-
-
-def blank(seed: int = 0) -> Any:
-    torch.set_num_threads(1)
-    return tabular_model("mlp", features=Features(width=4), task=Classification(classes=4), seed=seed, width=16)
 
 
 def test_what_is_kept_shrinks_and_what_went_is_asked_again() -> None:
@@ -183,7 +144,7 @@ def test_requests_over_alphabets_are_what_the_source_gives_with_earlier() -> Non
     """Fails if: the command's stream and `forget` with `earlier` of the source part ways."""
     if not OMNIGLOT.is_dir():
         pytest.skip("Omniglot is not here")
-    own = bench().omniglot(OMNIGLOT, 3)
+    own = bench("stream").omniglot(OMNIGLOT, 3)
     assert [one.name for one in own.unasked] == ["alphabet-0", "alphabet-4"]
     third = own.requests[2]
     found = Omniglot(data=str(OMNIGLOT), forget="alphabet=3", earlier="1,2").run()
@@ -193,16 +154,10 @@ def test_requests_over_alphabets_are_what_the_source_gives_with_earlier() -> Non
     assert {one for rows in third.earlier for one in rows.ids} == set(found["forget/earlier"].ids)
 
 
-def two_requests(module: Any, recipe: Recipe) -> Any:
-    """Classes 2 and 0 are reported, settings are searched on class 1."""
-    unasked = tuple(requests_of(TRAIN, TEST, ["1"], label_of))
-    return module.Stream("Two requests.", Rows(tuple(TRAIN)), tuple(stream()), unasked, blank, recipe)
-
-
 @pytest.fixture
 def known() -> tuple[Any, Any, dict[str, list[dict[int, Left]]]]:
     """The command with what two models know after two requests, by hand."""
-    module = bench()
+    module = bench("stream")
     first = Left(forget=0.0, earlier=(), retain=1.0, test=0.8, seconds=2.0, notes={})
     second = replace(first, forget=0.1, earlier=(0.2, 0.6), test=0.5, seconds=4.0)
     other = replace(second, forget=0.3, earlier=(0.0, 0.0))
@@ -243,7 +198,7 @@ def test_a_table_of_missing_classes_has_them_apart_and_every_second_request_the_
 
 def test_a_table_takes_the_place_of_the_one_under_its_heading() -> None:
     """Fails if: another's table is lost or moved, the old one stays, or a new one is not put behind."""
-    placed = bench().placed
+    placed = bench("stream").placed
     one, two = "## One\n\n| a |\n", "## Two\n\n| b |\n"
     both = placed(placed("", one), two)
     assert both == "## One\n\n| a |\n\n## Two\n\n| b |\n"
@@ -268,7 +223,7 @@ def test_a_method_goes_its_way_with_settings_and_without_missing_classes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Fails if: the command drops a method's settings, or gives it the rows of missing classes."""
-    module = bench()
+    module = bench("stream")
     own = two_requests(module, Recipe(epochs=1))
     seen: list[tuple[float, set[int]]] = []
     real = RandomLabel.run
@@ -287,7 +242,7 @@ def test_a_method_goes_its_way_with_settings_and_without_missing_classes(
 
 def test_a_run_that_was_stopped_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Fails if: what is kept is made again, or another's numbers are read."""
-    module = bench()
+    module = bench("stream")
     own = two_requests(module, Recipe(epochs=1))
     given = argparse.Namespace(seeds=1, few=0, missing=0, every=1, out=tmp_path)
     module.own_folder(own, given)
@@ -309,7 +264,7 @@ def test_two_models_a_seed_are_trained_again_and_both_are_rows_of_the_table(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Fails if: the noise floor has no row, or two of the models trained again share a seed."""
-    module, seeds = bench(), []
+    module, seeds = bench("stream"), []
     own = two_requests(module, Recipe(epochs=1))
     real = module.by_training_again
 
@@ -325,7 +280,7 @@ def test_two_models_a_seed_are_trained_again_and_both_are_rows_of_the_table(
 
 def test_models_are_trained_again_for_the_requests_that_are_shown(tmp_path: Path) -> None:
     """Fails if: one is trained again for a request that no table shows, or what it knows is put at another request."""
-    module = bench()
+    module = bench("stream")
     own = two_requests(module, Recipe(epochs=1))
     own = replace(own, requests=(*own.requests, own.requests[1]))
     given = argparse.Namespace(seeds=1, few=0, missing=0, every=2, out=tmp_path)
@@ -339,72 +294,3 @@ def test_models_are_trained_again_for_the_requests_that_are_shown(tmp_path: Path
     assert len(found["retrained"][0][1].earlier) == 1
     assert [row[0] for row in module.table(own, found, 2)[1:]] == ["0"] * 8
     assert module.figure(own, found).count('class="line') == 12
-
-
-def test_every_method_is_searched_alike_and_never_on_a_request_that_is_reported(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Fails if: the search sees a reported request or a reported seed, one method's search ends by another rule, the defaults are not
-    tried, a given setting is searched, missing classes are given, the choice is not the least gap, or a kept choice is searched again."""
-    module, runs = bench(), []
-    own = two_requests(module, Recipe(epochs=1))
-    given = argparse.Namespace(seeds=2, few=2, missing=1, every=1, out=tmp_path)
-    for unit in (RandomLabel, Finetune):
-        real = unit.run
-
-        def spy(self: Any, model: Model, splits: Any, job: Any, real: Any = real) -> Model:
-            forget = splits.forget.ids if isinstance(self, RandomLabel) else ()
-            runs.append((type(self), self.descent.lr, forget, job.seed, [one["label"] for one in splits.retain]))
-            return real(self, model, splits, job)
-
-        monkeypatch.setattr(unit, "run", spy)
-    names = ["random_label", "random_label lr=0.25", "finetune"]
-    chosen = module.searched(names, tmp_path / "searched", lambda: module.unasked(own, given))
-    reported = {one for request in own.requests for one in request.forget.ids}
-    assert not reported & {one for request in own.unasked for one in request.forget.ids}
-    assert {forget for _, _, forget, _, _ in runs} == {own.unasked[0].forget.ids, ()}
-    assert {seed for _, _, _, seed, _ in runs}.isdisjoint(range(given.seeds))
-    assert [len(labels) for *_, labels in runs] == [4] * len(runs)
-    made = [len(chosen[name]["trials"]) for name in names]
-    assert len(runs) == sum(made)
-    assert all(module.PATIENCE < own <= module.MOST for own in made)
-    for i, name in enumerate(names):
-        trials, rates = chosen[name]["trials"], [lr for _, lr, *_ in runs[sum(made[:i]) :][: made[i]]]
-        found = [one["gap"] for one in trials]
-        assert chosen[name]["gap"] == min(found)
-        assert chosen[name]["settings"] in [one["settings"] for one in trials if one["gap"] == chosen[name]["gap"]]
-        assert len(trials) == module.MOST or found.index(min(found)) == len(found) - 1 - module.PATIENCE
-        assert rates[0] == (0.25 if "=" in name else (RandomLabel() if i == 0 else Finetune()).descent.lr)
-        assert len(set(rates)) == (1 if "=" in name else made[i])
-    assert module.searched(names, tmp_path / "searched", pytest.fail) == chosen
-    assert len(runs) == sum(made)
-
-
-def test_a_search_ends_where_trials_in_a_row_bring_nothing() -> None:
-    """By hand, patience 2. Fails if: a search goes on past the rule or past its trials, or an equal value counts as a gain."""
-    bench()
-    until_idle = sys.modules["trials"].until_idle
-
-    def asked(*values: float, most: int = 9) -> list[float]:
-        return until_idle(lambda number: values[number], lambda value: value, most=most, patience=2)
-
-    assert asked(3, 2, 2, 2, 1) == [3, 2, 2, 2]
-    assert asked(3, 4, 2, 4, 4, 1) == [3, 4, 2, 4, 4]
-    assert asked(3, 2, 1, 0, most=3) == [3, 2, 1]
-    assert asked(float("inf"), float("inf"), 1, 2, 2, 0) == [float("inf"), float("inf"), 1, 2, 2]
-
-
-def test_the_gap_is_to_the_model_trained_again_in_all_three_accuracies() -> None:
-    """Fails if: what is forgotten too much or kept too well counts for nothing, or earlier requests are left out."""
-    again = Left(forget=0.0, earlier=(0.2,), retain=1.0, test=0.5, seconds=0.0, notes={})
-    left = replace(again, earlier=(0.8,), retain=0.7, test=0.8)
-    bench()
-    assert sys.modules["stream_search"].gap(left, again) == pytest.approx(0.3)
-
-
-def test_digits_are_searched_on_classes_that_no_request_asks_for() -> None:
-    """Fails if: a request of the longest stream shares a row with one that settings are searched on."""
-    own = bench().digits(8)
-    assert [one.name for one in own.unasked] == ["4", "7"]
-    asked = {one for request in own.requests for one in request.forget.ids}
-    assert not asked & {one for request in own.unasked for one in request.forget.ids}
