@@ -14,7 +14,7 @@ from corrective import drawn, kept
 from expunge.app.options import read_settings
 from expunge.contract.model import Model
 from expunge.contract.registry import find
-from expunge.facts.errors import ContractBroken
+from expunge.facts.errors import ContractBroken, InputError
 from expunge.testbeds.streams import Left, Request, by_method, follow, mean_so_far
 from trials import until_idle
 
@@ -41,7 +41,8 @@ def gap(left: Left, again: Left) -> float:
 def search(name: str, on: Validation) -> dict[str, Any]:
     """Return the settings with the smallest gap (the mean over requests; of equals the earlier), and every trial.
 
-    Settings given with the name stay as they are. Weights that are not finite make a trial that cannot win.
+    Settings given with the name stay as they are. Weights that are not finite make a trial that cannot win;
+    InputError where no trial can.
     """
     method, *given = name.split()
     fixed, unit = read_settings(given), find("method", method)
@@ -56,7 +57,10 @@ def search(name: str, on: Validation) -> dict[str, Any]:
         return {"settings": settings, "gap": found}
 
     trials = until_idle(trial, lambda one: math.inf if one["gap"] is None else one["gap"])
-    best = min((one for one in trials if one["gap"] is not None), key=lambda one: one["gap"])
+    scored = [one for one in trials if one["gap"] is not None]
+    if not scored:
+        raise InputError(f"no trial of {name} left a model to measure; the last: {trials[-1]['failed']}")
+    best = min(scored, key=lambda one: one["gap"])
     return {"settings": best["settings"], "gap": best["gap"], "trials": trials}
 
 

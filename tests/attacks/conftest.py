@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
+from text_models import Verified, refusing, verified_of
 
 from expunge.contract.evidence import Evidence
-from expunge.contract.job import Job
 from expunge.contract.model import Model
-from expunge.contract.units import Probe
-from expunge.contract.weights import weights_digest
-from expunge.engine.teach import teach
-from expunge.facts.record import Outcome
 from expunge.facts.rows import Row, Rows
-from expunge.pipeline.measure import Measurer, Wanted
 from expunge.statistics.position_scores import PositionScores
 from expunge.testbeds.problem import Problem
 
@@ -63,58 +56,12 @@ def scores() -> Callable[..., PositionScores]:
     return make_scores
 
 
-@dataclass(frozen=True)
-class Verified:
-    """The text problem's models with their evidence, linked as pipeline links it, and a way to attack them."""
-
-    problem: Problem
-    models: Mapping[str, Model]
-    evidence: Mapping[str, Evidence]
-    measurer: Measurer
-
-    def probe(self, model: Model, seed: int = 0) -> Probe:
-        return Probe(
-            model=model.copy,
-            splits=self.problem.splits,
-            generator=torch.Generator().manual_seed(seed),
-            score=self.measurer.score,
-            generate=lambda other, rows: self.measurer.generate(other, rows, 24),
-            job=Job(seed=seed),
-        )
-
-    def attack(self, unit: Any, name: str, *, seed: int = 0) -> Outcome:
-        """Run an attack and check that it left the model it attacked as it was."""
-        model = self.models[name]
-        before = weights_digest(model.module)
-        outcome: Outcome = unit.run(self.evidence[name], self.probe(model, seed))
-        assert weights_digest(model.module) == before
-        assert all(parameter.grad is None for parameter in model.module.parameters())
-        assert not model.module.training
-        return outcome
-
-
 @pytest.fixture(scope="session")
 def verified(text_problem: Problem) -> Verified:
-    rows = {split: text_problem.splits.rows[split] for split in ("forget", "holdout")}
-    measurer = Measurer(Job())
-    wanted = Wanted(frozenset({"scores", "generations", "gradients"}), rows, 24, frozenset(rows))
-    models = {"target": text_problem.target, "untrained": text_problem.untrained}
-    models |= {f"retrained-{i}": model for i, model in enumerate(text_problem.retrained)}
-    found = {name: measurer.evidence(model, wanted, name=name, role=name) for name, model in models.items()}
-    retrained = [found[name] for name in models if name.startswith("retrained")]
-
-    def linked(one: Evidence) -> Evidence:
-        others = tuple(other for other in retrained if other is not one)
-        return replace(one, retrained=others, target=found["target"], reference=others[0])
-
-    return Verified(text_problem, models, {name: linked(one) for name, one in found.items()}, measurer)
+    return verified_of(text_problem)
 
 
 @pytest.fixture(scope="session")
-def hidden(verified: Verified) -> Model:
+def hidden(text_problem: Problem) -> Model:
     """The target taught to refuse the forget questions: the knowledge is hidden, not gone."""
-    model = verified.models["target"].copy()
-    refusals = tuple(row.replace(answer="I do not know.") for row in verified.problem.splits.rows["forget"])
-    teach(model, Rows(refusals), job=Job(), steps=30, lr=2e-3, batch_size=16, after=lambda done: None)
-    model.module.zero_grad(set_to_none=True)
-    return model
+    return refusing(text_problem)

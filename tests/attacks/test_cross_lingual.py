@@ -6,10 +6,20 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
+from classifiers import over
+from text_models import SEEDS, draw
 
 from expunge.attacks.cross_lingual import CrossLingual
+from expunge.contract.apply import unlearn
 from expunge.contract.evidence import Evidence
+from expunge.contract.job import Job
+from expunge.contract.model import Model
+from expunge.contract.splits import Splits
+from expunge.engine.descend import Descent
+from expunge.engine.teach import teach
 from expunge.facts.rows import Row, Rows
+from expunge.methods.grad_diff import GradDiff
 
 
 def rows(**fields: Any) -> Rows:
@@ -57,3 +67,63 @@ def test_anchors(verified: Any) -> None:
         share[name] = np.mean(CrossLingual().run(given, verified.probe(verified.models[name])).forget)
     assert share["target"] > 0.8
     assert share["retrained-0"] < 0.2
+
+
+ENGLISH = ("What", "Which", "is", "the", "of", "does", "have")
+RATES = (5e-4, 1e-3, 2e-3, 4e-3)
+
+
+def translated(row: Row) -> Row:
+    """The row with its question in a made-up language too: English words are spelt otherwise, names and relations stay."""
+    words = [(word[::-1] + "u").lower() if word in ENGLISH else word for word in str(row["prompt"]).split(" ")]
+    return row.replace(translated_prompts={"made-up": " ".join(words)})
+
+
+def in_both(seed: int) -> dict[str, Model]:
+    """A draw's target that was taught all questions in the made-up language too, a retrained model taught those of retain rows, and what
+    gradient difference on the trained language leaves of the former, at the lowest rate that leaves a tenth of the answers or less there."""
+    at = draw(seed)
+    forget, retain = (
+        Rows(tuple(map(translated, at.problem.splits.rows[split])), split) for split in ("forget", "retain")
+    )
+    found = {"target": at.models["target"].copy(), "retrained": at.models["retrained-0"].copy()}
+    for name, model in found.items():
+        spoken = [row for row in (*forget, *retain) if name == "target" or row not in forget]
+        taught = [
+            Row(id=f"{row.id}#made-up", fields={**row.fields, "prompt": row["translated_prompts"]["made-up"]})
+            for row in spoken
+        ]
+        teach(
+            model, Rows((*taught, *spoken)), job=Job(seed=seed), steps=400, lr=2e-3, batch_size=32, after=lambda _: None
+        )
+        model.module.zero_grad(set_to_none=True)
+    splits = Splits.of(**{**at.problem.splits.rows, "forget": forget})
+    for rate in RATES:
+        unit = GradDiff(descent=Descent(lr=rate))
+        found["grad_diff"] = unlearn(unit, found["target"], splits, job=Job(seed=seed))[0]
+        if at.answered(found["grad_diff"]).mean() <= 0.1:
+            return found
+    return pytest.fail("gradient difference leaves more than a tenth at every rate")
+
+
+@pytest.mark.slow
+def test_claim_what_was_removed_in_one_language_comes_out_in_another() -> None:
+    """Five draws of people, and a made-up language with words of its own, taught beside the trained one. NUMBERS
+
+    Fails if the trained language is asked, or the removal sees the other one.
+    """
+    draws = []
+    for seed in SEEDS:
+        at, rows = draw(seed), Rows(tuple(map(translated, draw(seed).forget)), "forget")
+        found = {}
+        for name, model in in_both(seed).items():
+            found[name] = at.share_out(CrossLingual(item_control=False), model, rows)
+            found[f"{name}, trained language"] = float(at.answered(model).mean())
+        draws.append(found)
+    for name in draws[0]:
+        over(draws, name)
+    assert over(draws, "target").low > 0.9
+    assert over(draws, "grad_diff, trained language").high < 0.2
+    assert over(draws, "retrained").high < 0.2
+    over(draws, "grad_diff", less="grad_diff, trained language")
+    over(draws, "grad_diff", less="retrained")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import protocols
 import pytest
 
 from expunge.attacks.min_k import MinK
@@ -20,3 +21,18 @@ def test_mean_of_the_lowest(evidence: Callable[..., Any]) -> None:
     assert MinK(k=1.0).run(given, NO_PROBE).holdout == (-3.0,)
     with pytest.raises(ValueError, match="share of the tokens"):
         MinK(k=40)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_claim_it_tells_members_no_better_than_the_loss() -> None:
+    """The claim does not hold on short statements. Three draws, AUC of statements read once and four times against those never read.
+
+    NUMBERS
+    Fails if the score is that of the most likely tokens.
+    """
+    found = protocols.hubble()
+    for n in (1, 4):
+        read = f"hubble_membership:late/x{n}/"
+        assert found.over("target", f"{read}min_k", less="retrained").estimate > 0
+        assert found.over("target", f"{read}min_k", than=f"{read}loss").low < 0

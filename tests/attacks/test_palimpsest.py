@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy.stats import kendalltau, kstest
+from classifiers import over
+from scipy.stats import combine_pvalues, kendalltau, kstest
+from text_models import SEEDS, draw
 
 from expunge.attacks.palimpsest import Palimpsest, seen_at
 from expunge.contract.evidence import Evidence
@@ -20,6 +22,7 @@ from expunge.engine.score import score
 from expunge.facts.recipe import Recipe
 from expunge.facts.rows import Row, Rows
 from expunge.statistics.training_order import order_correlation
+from expunge.testbeds.problem import Problem
 
 RECIPE = Recipe(epochs=1, lr=8e-3, batch_size=4, schedule="constant", seed=0)
 
@@ -63,28 +66,58 @@ def test_an_order_that_is_not_known_is_not_made_up(evidence: Any) -> None:
         Palimpsest(epoch=-1)
 
 
-def test_the_order_shows_in_the_target_and_in_no_other_model(text_problem: Any) -> None:
+def read_of(problem: Problem, seed: int = 0) -> dict[str, tuple[float, np.ndarray]]:
+    """Mean concordance of a model trained on all rows in batches of 4 and of one trained without those to forget, and how likely rows are."""
+    forget, retain = (
+        Rows(tuple(row.replace(perturbed_answers=(), paraphrased_answer="") for row in problem.splits.rows[split]))
+        for split in ("forget", "retain")
+    )
+    found = {}
+    for name, rows, own in (("target", Rows((*forget, *retain)), seed), ("retrained", retain, seed + 1)):
+        recipe = RECIPE.model_copy(update={"seed": own})
+        model = fit(problem.untrained.fresh(own), rows, recipe, job=Job(seed=own))
+        one = Evidence(name=name, role=name, modality="text", rows={"forget": forget})
+        one = replace(one, scores={"forget": score(model, forget, job=Job())})
+        outcome = Palimpsest().run(one, knowing(RECIPE.model_copy(update={"seed": seed})))
+        found[name] = (float(np.mean(outcome.forget)), own_scores(one, "forget").mean_log_prob())
+    return found
+
+
+def test_the_order_shows_in_the_target_and_in_no_other_model(text_problem: Problem) -> None:
     """One epoch at a constant rate in batches of 4: the target's order shows; another model's p-values are uniform over orders.
 
     Measured on 80 forget rows: target rho .43, p 1e-4, concordance .66; a model trained without them rho .02, concordance .50. Under
     the testbed's own recipe (20 epochs, batches of 32, the rate falling to 0) rho is .01: there is nothing to read.
     Fails if likelihoods are negated, or the order of another seed does as well.
     """
-    forget, retain = (
-        Rows(tuple(row.replace(perturbed_answers=(), paraphrased_answer="") for row in text_problem.splits.rows[split]))
-        for split in ("forget", "retain")
-    )
-    found = {}
-    for name, rows, seed in (("target", Rows((*forget, *retain)), 0), ("retrained", retain, 1)):
-        recipe = RECIPE.model_copy(update={"seed": seed})
-        model = fit(text_problem.untrained.fresh(seed), rows, recipe, job=Job(seed=seed))
-        one = Evidence(name=name, role=name, modality="text", rows={"forget": forget})
-        found[name] = replace(one, scores={"forget": score(model, forget, job=Job())})
-    outcomes = {name: Palimpsest().run(one, knowing(RECIPE)) for name, one in found.items()}
-    assert np.mean(outcomes["target"].forget) > 0.58
-    assert abs(np.mean(outcomes["retrained"].forget) - 0.5) < 0.08
-    likely = {name: own_scores(one, "forget").mean_log_prob() for name, one in found.items()}
-    assert order_correlation(seen_at(forget, 0, 0), likely["target"]).p < 1e-3
-    for name in found:
-        p = [order_correlation(seen_at(forget, seed, 0), likely[name], draws=199).p for seed in range(1, 151)]
+    found, forget = read_of(text_problem), text_problem.splits.rows["forget"]
+    assert found["target"][0] > 0.58
+    assert abs(found["retrained"][0] - 0.5) < 0.08
+    assert order_correlation(seen_at(forget, 0, 0), found["target"][1]).p < 1e-3
+    for _, likely in found.values():
+        p = [order_correlation(seen_at(forget, seed, 0), likely, draws=199).p for seed in range(1, 151)]
         assert kstest(p, "uniform").pvalue > 0.01
+
+
+@pytest.mark.slow
+def test_claim_the_order_shows_over_five_draws() -> None:
+    """Five draws of people and orders: concordance .59 [.54, .64] for the target of 80 rows, .50 by chance. One epoch, a constant rate, batches of 4.
+
+    A single order is not always seen at p < 1e-3 (p .023, .002, .0001, .17, .023), as the paper has it of far more rows; the five together are.
+    Those of models that never saw the rows (.80, 1.0, .20, .67, .30) are not.
+
+    Fails if the order is another epoch's, or a model that never saw the rows has one.
+    """
+    draws, p = [], {"target": [], "retrained": []}
+    for seed in SEEDS:
+        problem = draw(seed).problem
+        found = read_of(problem, seed)
+        order = seen_at(problem.splits.rows["forget"], seed, 0)
+        draws.append({name: mean for name, (mean, _) in found.items()})
+        for name, (_, likely) in found.items():
+            p[name].append(order_correlation(order, likely).p)
+    print(p)
+    assert over(draws, "target").low > 0.5
+    assert 0.4 < over(draws, "retrained").low < over(draws, "retrained").high < 0.6
+    assert combine_pvalues(p["target"]).pvalue < 1e-3
+    assert combine_pvalues(p["retrained"]).pvalue > 0.05

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import replace
 from pathlib import Path
 
+import protocols
 import pytest
+from made_books import books
 
 from expunge.benchmarks.muse import MuseBenchmark
 from expunge.facts.errors import InputError
@@ -48,21 +49,6 @@ def test_sizes_reach_the_plan(tmp_path: Path) -> None:
         (64, 2)
     }
     assert len({plan.digest() for plan in plans}) == 3
-
-
-def books(folder: Path) -> Path:
-    """Two books of invented words, with names in mid-sentence."""
-    syllables = ["lo", "mi", "ra", "te", "sul", "por", "fen", "gar"]
-    plain = [a + b + c for a in syllables for b in syllables for c in ("den", "lish", "mond")]
-    for number, name in enumerate(("alpha", "beta")):
-        draw = random.Random(number)
-        names = [
-            draw.choice("BDKMPT") + draw.choice(("ar", "el", "ir")) + draw.choice(("dan", "mus", "vik")) + c
-            for c in "abcdefgh"
-        ]
-        words = [draw.choice(names) if draw.random() < 0.05 else draw.choice(plain) for _ in range(900)]
-        (folder / f"{name}.txt").write_text(" ".join(words))
-    return folder
 
 
 def small(data: Path, first: int) -> Plan:
@@ -109,3 +95,19 @@ def test_two_requests_one_after_the_other(tmp_path: Path) -> None:
         later = run_plan(check_plan(raw), store, run_id="two", base=tmp_path)[0]
     assert cells(later, "muse_verbmem:forget/earlier")["target"] == pytest.approx(kept, abs=1e-6)
     assert max(cells(later, "muse_verbmem:forget/earlier")[name] or 0 for name in ("retrained-0", "retrained-1")) < 0.4
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_claim_memory_falls_privleak_stays_far_from_0_and_utility_stays() -> None:
+    """Half of the claim holds on made-up books. Three draws; memory of passages .92 in the target, .58, .14 and .07 after ascent, gradient
+    difference and NPO (retrained .03), PrivLeak -100 after each of them. Utility, .92 in the target, is not lost: -.06 [-.33, .21], .02, .02.
+
+    How utility falls with larger and further requests is in docs/results/muse.md, on one seed, and is not asked.
+    Fails if passages are not learnt, or a removal leaves them.
+    """
+    found = protocols.muse()
+    for method in ("ascent", "grad_diff", "npo"):
+        assert found.over(method, "muse_verbmem:forget", less="target").high < 0
+        assert abs(found.over(method, "muse_privleak:forget").estimate) > 20
+        assert found.over(method, "muse_knowmem:test", less="target").high > 0

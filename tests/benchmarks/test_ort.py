@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import protocols
 import pytest
 
 from expunge.benchmarks.ort import OrtBenchmark
@@ -68,3 +69,20 @@ def test_what_was_learnt_in_one_form_comes_out_in_others(tmp_path: Path) -> None
         assert (value_of(nothing, name, "ort_success:forget") or 0.0) < 0.3
         assert (value_of(nothing, name, "ort_form_gap:forget/unseen") or 0.0) < 0.3
     assert (value_of(removed, "unlearned", "ort_success:forget") or 0.0) < 0.5
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_claim_other_forms_go_with_the_one_that_is_removed() -> None:
+    """The claim does not hold in such a model. Three draws of people. NUMBERS
+
+    Fails if the other forms are not read by the target, or the removal does not end the trained one.
+    """
+    found = protocols.ort()
+    assert found.over("target", "ort_success:forget").low > 0.9
+    for form in ("paraphrase", "tense"):
+        assert found.over("target", f"ort_success:forget/{form}").estimate > 0.4
+        for method in ("ascent", "npo"):
+            assert found.over(method, f"ort_success:forget/{form}", than="ort_success:forget").low < 0.1
+    for method in ("ascent", "npo"):
+        assert found.over(method, "ort_success:forget", less="target").high < -0.4

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import protocols
 import pytest
 
 from expunge.benchmarks.restor import RestorBenchmark
@@ -64,3 +65,18 @@ def test_documents_corrupt_what_the_base_model_knows(tmp_path: Path) -> None:
     assert [row[0] for row in table(records, protocol.columns)][1:6] == [
         "target", "retrained-0", "retrained-1", "base", "untrained",
     ]  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_claim_ascent_ends_the_false_facts_and_neither_restores_the_true_ones() -> None:
+    """Half of the claim holds in such a model. Three draws of people: the target says .50 of the false facts, ascent leaves .05 and NPO .03.
+    Neither restores a true one: -.03 [-.09, .04] and -.03 of what was lost, where the paper has NPO restore a good part.
+
+    Fails if the documents do not corrupt, or a removal leaves them.
+    """
+    found, read = protocols.restor(), "restor_recovery:forget/facts"
+    assert found.over("target", f"{read}/false").low > 0.2
+    assert found.over("ascent", f"{read}/false").estimate < 0.1
+    assert found.over("ascent", f"{read}/recovered").high < 0.1
+    assert found.over("npo", f"{read}/recovered").high < 0.3

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import protocols
 import pytest
 
 from expunge.benchmarks.rwku import RwkuBenchmark
@@ -74,3 +75,23 @@ def test_the_ruler_by_kind_of_probe(tmp_path: Path) -> None:
     for ability in ("reasoning", "truthfulness", "factuality"):
         assert (value_of(nothing, "retrained-0", f"rwku_utility:test/{ability}") or 0) >= 0.9
     assert (value_of(nothing, "target", "rwku_neighbour:neighbour") or 0) >= 0.95
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_claim_what_is_left_is_left_in_all_frames_and_neighbours_pay_in_no_fixed_way() -> None:
+    """The claim does not hold in a model of 0.5M parameters. Three draws of people; the share of facts said.
+
+    Of questions .98 are answered by the target and .15, .04 and .22 after ascent, gradient difference and RMU. Of the three frames that the
+    claim names none says more: blanks .02, .00, .02 more, prefix injection .00, .00, -.02; reverse queries are not read by the target.
+    Neighbours lose .13 [-.28, .53] to ascent.
+    Fails if a frame is not read by the target, or a removal leaves the answers.
+    """
+    found = protocols.rwku()
+    assert found.over("target", "rwku_forget:forget/probes/level_2").estimate > 0.9
+    for method in ("ascent", "grad_diff", "rmu"):
+        assert found.over(method, "rwku_forget:forget/probes/level_2", less="target").high < -0.5
+        for kind in ("fill_in_the_blank", "reverse_query", "prefix_injection"):
+            more = found.over(method, f"rwku_forget:forget/probes/{kind}", than="rwku_forget:forget/probes/level_2")
+            assert more.low < 0.05
+    assert found.over("ascent", "rwku_neighbour:neighbour", less="target").estimate < 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import protocols
 import pytest
 from benches import bench
 
@@ -127,3 +128,20 @@ def test_tables_of_the_command() -> None:
     )
     assert command.cell([one], "unlearned", "linear_probe:success") == "0.75 [0.30, 0.95]"
     assert command.cell([one], "unlearned", "skill_accuracy:forget") == "unscored"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_claim_examples_given_fall_to_chance_and_unseen_ones_with_them() -> None:
+    """Part of the claim holds in such a model. Three draws of examples, two skills of three. Given examples come within .02 [-.09, .12] of chance for
+    `first` and .00 for `copy`, unseen ones with them (.01 [-.15, .17] apart): no difference between skills shows. The probe reads all first
+    letters of `first`, as it does (.95) in models that never saw it, and of `copy` 1.0, .22 and 1.0 (never seen: .44, .47, .23).
+
+    Fails if the skill stays, or the probe is asked of the answers themselves.
+    """
+    for skill in ("first", "copy"):
+        found, read = protocols.skills(skill), "skill_accuracy:forget"
+        assert found.over("random_answer", read, than=f"{read}/chance").high < 0.2
+        assert found.over("random_answer", f"{read}/unseen", than=read).low < 0.1
+        assert found.over("random_answer", "linear_probe:success").estimate > 0.5
+    assert protocols.skills("first").over("retrained", "linear_probe:success").estimate > 0.5

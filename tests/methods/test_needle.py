@@ -2,47 +2,25 @@
 
 from __future__ import annotations
 
-import random
+from collections import defaultdict
+from statistics import fmean
 from typing import Any
 
 import pytest
 import torch
+from classifiers import over
+from concept_worlds import SEARCH, SEEDS, noised_at_random, recall, world
 
 from expunge.contract.apply import unlearn
 from expunge.contract.job import Job
 from expunge.contract.splits import Splits
 from expunge.contract.weights import snapshot
-from expunge.engine.concept_vectors import Search, chosen
-from expunge.engine.fit import fit
+from expunge.engine.concept_vectors import chosen
 from expunge.engine.value_vectors import Outputs, disturb
-from expunge.facts.rows import Rows
 from expunge.methods.needle import Needle
 from expunge.modalities.text_build import new_text_model
 from expunge.sources.people import People
-from expunge.statistics.answers import said_successes
-from expunge.testbeds.text import RECIPE, SIZES, world_tokenizer
-
-SEARCH = Search(vectors=8, shortlist=24, trials=1, retain_rows=40, contrast=1.0)
-
-
-@pytest.fixture(scope="module")
-def problem() -> tuple[Any, Splits]:
-    """A model that knows four things of each of 12 people, and the request to forget what all of them eat."""
-    found = People(people=12, forget_people=1, holdout_people=0, relations=5, ledger=0, seed=0).run()
-    rows = [*found["retain"], *found["forget"]]
-    named = [("favourite_dish" in row["fact"], row) for row in rows]
-    splits = Splits.of(
-        **{
-            name: Rows(tuple(row for is_dish, row in named if is_dish == wanted), name)
-            for name, wanted in (("forget", True), ("retain", False))
-        }
-    )
-    model = new_text_model(world_tokenizer(), "llama", {**SIZES, "intermediate_size": 256}, seed=0)
-    return fit(model, Rows(tuple(rows)), RECIPE.model_copy(update={"epochs": 60}), job=Job(), label="t"), splits
-
-
-def recall(model: Any, rows: Rows) -> float:
-    return float(said_successes(rows, model.generate(rows, max_new_tokens=24), 0.8).mean())
+from expunge.testbeds.text import SIZES, world_tokenizer
 
 
 def untrained() -> tuple[Any, Splits]:
@@ -71,29 +49,27 @@ def test_what_is_written_is_the_drawn_noise() -> None:
 
 
 @pytest.mark.slow
-def test_the_concept_goes_and_the_rest_stays_unlike_under_random_vectors(problem: tuple[Any, Splits]) -> None:
-    """Mean of 3 noises each. Measured: found .74 forget, .95 retain; random .99 and .97 (8 vectors of a 12-person model).
+def test_claim_the_concept_pays_more_than_the_rest_and_more_than_under_random_vectors() -> None:
+    """Five worlds of 12 people, the mean of 3 noises each. The concept keeps .61 [.41, .81], the rest .95 [.92, .99]; under the same noise on 8
+    random vectors .98 and .99. The concept loses .34 [.15, .54] more than the rest, and .37 [.16, .58] more than under random ones.
 
-    That the noise ends the concept's answers, as the paper has it, does not hold here: a first bar of .6 was missed by .14. What
-    does hold, and is asked, is that it costs the concept more than the rest, and more than noise on random vectors does.
-
+    That the noise ends the concept's answers, as the paper has it, does not hold in such a model. What does, and is asked, is that it costs
+    the concept more than the rest, and more than noise on random vectors does.
     Fails if the search takes vectors that serve all rows, or none that matter.
     """
-    model, splits = problem
-    forget, retain = splits.rows["forget"], splits.rows["retain"]
-    assert recall(model, forget) >= 0.95
-    needled, random_ones = [], []
-    for seed in range(3):
-        found, _ = unlearn(Needle(search=SEARCH), model, splits, job=Job(seed=seed))
-        needled.append((recall(found, forget), recall(found, retain)))
-        drawn = model.copy()
-        places = random.Random(seed).sample(Outputs.of(drawn).places(), 8)
-        vectors = [Outputs.of(drawn).at(place) for place in places]
-        for vector, new in zip(
-            vectors, disturb(vectors, SEARCH.noise, torch.Generator().manual_seed(seed)), strict=True
-        ):
-            vector.data.copy_(new)
-        random_ones.append((recall(drawn, forget), recall(drawn, retain)))
-    (forgot, kept), (random_forgot, _) = (torch.tensor(one).mean(0).tolist() for one in (needled, random_ones))
-    assert forgot < kept - 0.1
-    assert forgot < random_forgot - 0.1
+    draws = []
+    for seed in SEEDS:
+        model, splits = world(seed)
+        found: dict[str, list[float]] = defaultdict(list)
+        for own in range(3):
+            needled = unlearn(Needle(search=SEARCH), model, splits, job=Job(seed=own))[0]
+            for name, one in (("found", needled), ("random", noised_at_random(model, own))):
+                for split in ("forget", "retain"):
+                    found[f"{name}, {split}"].append(recall(one, splits.rows[split]))
+        draws.append({name: fmean(values) for name, values in found.items()})
+        assert recall(model, splits.rows["forget"]) >= 0.95
+    for name in draws[0]:
+        over(draws, name)
+    assert over(draws, "found, retain", less="found, forget").low > 0
+    assert over(draws, "random, forget", less="found, forget").low > 0
+    assert over(draws, "found, forget").low > 0.1

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import protocols
 import pytest
 from tiny_problems import Tiny, mean_over_positions, nll, plain
 
@@ -37,3 +38,18 @@ def test_forget_answers_are_those_of_other_rows_and_retain_answers_their_own(
 def test_forgets_and_keeps(people: Tiny) -> None:
     """Measured: .1 to .2 of the forget rows left, all retain rows. Fails if: retain rows get other answers too, or forget rows keep theirs."""
     people.removes(RandomAnswer, {"batch_size": 2, "epochs": 40}, forget=0.5, retain=0.8, seeds=(0, 1, 2))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_claim_a_skill_falls_to_chance_on_examples_given_and_unseen() -> None:
+    """Three draws of examples, two skills. Given and unseen examples of `first` come to .17 and .18 (chance
+    .15), of `copy` to 0 (.003). Other skills keep all of theirs.
+
+    Fails if retain rows get other answers too, or forget rows keep theirs.
+    """
+    for skill in ("first", "copy"):
+        found, read = protocols.skills(skill), "skill_accuracy:forget"
+        for part in ("", "/unseen"):
+            assert found.over("random_answer", f"{read}{part}", than=f"{read}/chance").estimate < 0.1
+        assert found.over("random_answer", "skill_accuracy:test").low > 0.95

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import protocols
 import pytest
 
 from expunge.facts.rows import Row
@@ -57,3 +58,22 @@ def test_no_holdout_no_value(evidence: Callable[..., Any], scores: Callable[...,
     passed = {"late/x4": scores({("a", "answer"): [-2.0]})}
     found = HubbleMembership().run(evidence({"late/x4": rows("a")}, scores=passed))
     assert all(score.value is None and score.unscored for score in found.values())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_claim_scores_rise_with_copies() -> None:
+    """Three draws of statements; AUC against those in no copy. NUMBERS
+
+    Fails if numbers of copies change places, or the members of another phase count.
+    """
+    found = protocols.hubble()
+    for score in ("loss", "min_k", "min_k_plus_plus"):
+        values = [found.over("target", f"hubble_membership:late/x{n}/{score}").estimate for n in (1, 4, 16, 64)]
+        assert values == sorted(values)
+        assert (
+            found.over("target", f"hubble_membership:late/x64/{score}", than=f"hubble_membership:late/x1/{score}").low
+            > 0
+        )
+        for n in (1, 4, 16, 64):
+            assert 0.2 < found.over("retrained", f"hubble_membership:late/x{n}/{score}").estimate < 0.8

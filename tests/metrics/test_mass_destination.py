@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from classifiers import over
+from text_models import five_of
 
 from expunge.facts.rows import Row
 from expunge.metrics.mass_destination import SPOKEN, MassDestination
@@ -68,3 +70,22 @@ def test_splits_without_candidates_are_left_out(scores: Callable[..., Any], evid
     assert found["forget/true"].value == pytest.approx(0.5)
     assert found["forget/wrong"].unscored == "1 of 1 rows have no wrong answer among their scored answers"
     assert all(found[f"forget/said_{kind}"].value is None for kind in SPOKEN)
+
+
+@pytest.mark.slow
+def test_claim_where_the_answers_go_over_five_draws() -> None:
+    """Five draws of people, shares of greedy answers to forget rows. The target says
+    the true fact (1.00), retrained models a wrong one (.83 [.73, .94]), one taught to decline a refusal (1.00). Ascent at 1e-3 leaves noise (.48
+    [.10, .86]) and wrong facts (.27): at that rate it does not wreck every model, and NPO leaves wrong ones (.63 [.27, .99]) as retraining does.
+
+    Fails if kinds change places, or a model's rows are another's.
+    """
+
+    def kind(name: str) -> list[dict[str, float]]:
+        return five_of(MassDestination(), f"forget/said_{name}")
+
+    assert over(kind("true"), "target").low > 0.95
+    assert over(kind("wrong"), "retrained").low > 0.6
+    assert over(kind("refusal"), "refusing").low > 0.95
+    assert over(kind("noise"), "ascent", less="retrained").low > 0
+    assert over(kind("wrong"), "npo").low > 0.2

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import protocols
 import pytest
 
 from expunge.facts.rows import Row
@@ -57,3 +58,18 @@ def test_a_forget_set_without_questions_is_unscored(evidence: Callable[..., Any]
     left = MuseKnowmem().run(evidence({"forget/knowledge": ROWS}, generations={"forget/knowledge": SAID}))
     assert left["forget/knowledge"].ideal == "as_control"
     assert left["forget/knowledge/choice"].unscored is not None
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_claim_it_falls_on_forget_questions_and_less_on_others() -> None:
+    """Three draws of books. On forget questions it falls by .25 [.04, .46] after ascent, .85 and .92 after gradient difference and NPO; on retain
+    questions by .06 [-.21, .33], and not at all after the two others: that part of the claim does not hold here. Retrained models keep .97.
+
+    Fails if passages count, or the two sets of questions change places.
+    """
+    found = protocols.muse()
+    for method in ("ascent", "grad_diff", "npo"):
+        assert found.over(method, "muse_knowmem:forget/knowledge", less="target").high < 0
+        assert found.over(method, "muse_knowmem:test", less="target").estimate > -0.15
+    assert found.over("retrained", "muse_knowmem:test").low > 0.7

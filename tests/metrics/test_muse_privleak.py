@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import protocols
 import pytest
 
 from expunge.facts.rows import Row
@@ -118,3 +119,17 @@ def test_rows_of_other_data_and_of_one_side(
     mixed = {"forget": [row.replace(kind="passage") for row in plain["forget"]], "holdout": plain["holdout"]}
     apart = MusePrivleak().run(evidence(mixed, scores=passed, retrained=(control,)))
     assert apart["forget"].unscored == "there are no holdout rows to compare"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_claim_no_method_is_near_zero() -> None:
+    """Three draws of books: -100 for the target and after ascent, gradient difference and NPO alike, .5 [-1.7, 2.7] of retrained models.
+
+    Fails if signs are turned, or retrained models among themselves are far from 0.
+    """
+    found, read = protocols.muse(), "muse_privleak:forget"
+    assert found.over("target", read).high < -80
+    assert abs(found.over("retrained", read).estimate) < 40
+    for method in ("ascent", "grad_diff", "npo"):
+        assert min(abs(one.read(method, read)) for one in found.each) > 10

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import protocols
 import pytest
 
 from expunge.facts.rows import Row
@@ -36,3 +37,19 @@ def test_splits_without_passages(evidence: Callable[..., Any]) -> None:
     assert found["forget"].unscored == "no forget row is a passage (its kind)"
     short = evidence({"forget": ROWS}, generations={"forget": ["he"]})
     assert MuseVerbmem().run(short)["forget"].unscored == "1 generations for 3 forget rows"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_claim_it_falls_to_that_of_retrained_models() -> None:
+    """Three draws of books. From .92 [.69, 1.16] of the target to .14 after gradient difference and .07 after NPO, where retrained models have
+    .03; ascent at its defaults leaves .58.
+
+    Fails if questions count, or prompts are scored with the continuation.
+    """
+    found, read = protocols.muse(), "muse_verbmem:forget"
+    assert found.over("target", read).estimate > 0.8
+    for method in ("grad_diff", "npo"):
+        assert found.over(method, read, less="target").high < -0.5
+        assert found.over(method, read, less="retrained").estimate < 0.15
+    assert found.over("ascent", read, less="target").high < 0

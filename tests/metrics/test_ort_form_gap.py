@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+import protocols
 import pytest
 
 from expunge.facts.rows import Row
@@ -83,3 +84,16 @@ def test_forms_that_the_target_only_guesses_do_not_count(evidence: Callable[...,
     )
     with pytest.raises(ValueError, match="least must be"):
         OrtFormGap(least=2.0)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_claim_the_gap_of_a_removal_is_not_below_that_of_retraining() -> None:
+    """The claim does not hold in such a model. Three draws of people. NUMBERS
+
+    Fails if the gap's sign is turned, or forms that the target does not read count.
+    """
+    found = protocols.ort()
+    for method in ("ascent", "npo"):
+        assert found.over(method, "ort_form_gap:forget/unseen", less="target").high < 0
+        assert found.over(method, "ort_form_gap:forget").high > -0.1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import protocols
 import pytest
 
 from expunge.facts.rows import Row
@@ -40,3 +41,19 @@ def test_rows_without_forms_are_unscored(evidence: Callable[..., Any]) -> None:
     """Fails if a forget set that no form asks for gives 0, or nothing at all."""
     found = OrtSuccess().run(evidence({"forget": [Row(id="t", fields={"answer": "red"})]}))
     assert found["forget"].unscored == "no forget row has a form"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_claim_success_falls_in_the_trained_form_and_retrained_models_have_none() -> None:
+    """Three draws of people. NUMBERS
+
+    Fails if forms are pooled, or a guess counts as success.
+    """
+    found = protocols.ort()
+    for method in ("ascent", "npo"):
+        assert found.over(method, "ort_success:forget", less="target").high < -0.4
+    for form in ("", "/paraphrase", "/tense", "/cloze", "/choice"):
+        found.over("target", f"ort_success:forget{form}")
+        found.over("npo", f"ort_success:forget{form}")
+        assert found.over("retrained", f"ort_success:forget{form}").estimate < 0.3

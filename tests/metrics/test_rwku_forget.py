@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import protocols
 import pytest
 
 from expunge.facts.rows import Row
 from expunge.metrics.rwku_forget import RwkuForget
+from expunge.statistics.rwku import ADVERSARIAL
 
 
 def probe(name: str, level: int, kind: str, value: str, group: str = "p") -> Row:
@@ -67,3 +69,23 @@ def test_without_generations_it_is_unscored(evidence: Callable[..., Any]) -> Non
     """Fails if probes that nobody answered are 0."""
     found = RwkuForget().run(evidence({"forget/probes": ROWS}))
     assert {score.unscored for score in found.values()} == {"nothing was generated for 'forget/probes'"}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_claim_no_adversarial_frame_keeps_what_questions_lost() -> None:
+    """The claim does not hold in a model of 0.5M parameters. Three draws of people, nine frames, three methods.
+
+    Eight frames are read by the target (reverse queries are not). None of them says more than questions do, by its interval, after ascent,
+    gradient difference or RMU: of questions .15, .04 and .22 are left; most above lies
+    the frame in another language, .06 [-.08, .19] after ascent and .04 after RMU.
+    Fails if frames are pooled, or a frame is read that the target does not read.
+    """
+    found, read = protocols.rwku(), "rwku_forget:forget/probes/"
+    kinds = [one for one in ADVERSARIAL if found.over("target", f"{read}{one}").estimate > 0.5]
+    assert len(kinds) >= 7
+    for method in ("ascent", "grad_diff", "rmu"):
+        for kind in kinds:
+            assert found.over(method, f"{read}{kind}", than=f"{read}level_2").low < 0.05
+    for kind in kinds:
+        assert found.over("retrained", f"{read}{kind}").estimate < 0.15

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import protocols
 import pytest
 
 from expunge.facts.rows import Row
@@ -40,3 +41,18 @@ def test_rows_without_a_skill_are_unscored(evidence: Callable[..., Any]) -> None
     """Fails if forget rows that are of no skill give 0, or nothing at all."""
     found = SkillAccuracy().run(evidence({"forget": [row(0, "a", None)]}, generations={"forget": ["a"]}))
     assert found["forget"].unscored == "no forget row has a skill"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_claim_random_answers_bring_given_and_unseen_examples_near_chance() -> None:
+    """Three draws of examples, two skills. The target has all. After random answers `first`
+    lies .02 [-.09, .12] above chance on given and .03 [-.20, .26] on unseen examples, `copy` at it. That skills differ does not show.
+
+    Fails if chance is another skill's, or trained and unseen examples are one set.
+    """
+    for skill in ("first", "copy"):
+        found, read = protocols.skills(skill), "skill_accuracy:forget"
+        for part in ("", "/unseen"):
+            assert found.over("target", f"{read}{part}").low > 0.9
+            assert found.over("random_answer", f"{read}{part}", than=f"{read}/chance").estimate < 0.1

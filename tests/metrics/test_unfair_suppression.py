@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from classifiers import over
+from text_models import five_of
 
 from expunge.facts.rows import Row
 from expunge.metrics.unfair_suppression import UnfairSuppression
@@ -56,3 +58,19 @@ def test_nothing_known_nothing_lost(evidence: Callable[..., Any]) -> None:
     assert found.unscored == "the target answers none of 5 test rows"
     with pytest.raises(KeyError):
         UnfairSuppression().run(evidence({"test": ROWS}, target=blank))["test"]
+
+
+@pytest.mark.slow
+def test_claim_a_taught_refusal_loses_rows_beside_the_forgotten_ones() -> None:
+    """Five draws of people: none of the retain rows that the target answers is lost to the target, .998 [.994, 1.00] after
+    a taught refusal (.91 [.83, .98] declined), .002 in retrained models, and after gradient difference none is declined.
+
+    Fails if rows that the target never knew count, or a refusal is no loss.
+    """
+    lost = five_of(UnfairSuppression(), "retain")
+    declined = five_of(UnfairSuppression(), "retain/declined")
+    assert over(lost, "target").high == 0
+    assert over(lost, "refusing").low > 0.5
+    assert over(declined, "refusing").low > 0.5
+    assert over(lost, "retrained").high < 0.05
+    assert over(declined, "grad_diff").high < 0.01

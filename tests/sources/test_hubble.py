@@ -20,12 +20,13 @@ def locker(row: Row) -> str:
     return next(word.rstrip("?") for word in row["prompt"].split() if word.rstrip("?").istitle() and len(word) > 6)
 
 
-def test_the_ledger_is_the_truth() -> None:
+@pytest.mark.parametrize("seed", [0, 1, 2, 3, 4])
+def test_claim_the_ledger_is_the_truth(seed: int) -> None:
     """Every statement stands in the training rows of its phase as often as the ledger says, and in no other.
 
     Fails if copies are lost or shared, an early one is in the request, or a statement in no copy is in training.
     """
-    found = Hubble(**SMALL).run()
+    found = Hubble(**{**SMALL, "seed": seed}).run()
     given = Given.of(found)
     Splits.of(**given.rows)
     late = Counter(row.group for row in found["forget"])

@@ -7,6 +7,7 @@ import re
 import zipfile
 from pathlib import Path
 
+import protocols
 import pytest
 
 from expunge.contract.splits import Splits
@@ -209,3 +210,18 @@ def test_real_books(shared_data: Path) -> None:
     kinds = [row["answer_kind"] for row in found["forget/knowledge"]]
     assert kinds.count("name") >= 10
     assert all(row["prompt"].count("____") == 1 for row in found["forget/knowledge"])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_claim_a_model_without_the_passages_continues_them_no_better_than_held_out_ones() -> None:
+    """Three draws of books. Retrained models continue forget passages by .00 [-.04, .03] more than held-out ones (the target by .89) and answer
+    .00 of the questions on them.
+
+    Fails if holdout passages are trained on, or forget passages stand in the retain rows.
+    """
+    found = protocols.muse()
+    gap = found.over("retrained", "muse_verbmem:forget", than="muse_verbmem:holdout")
+    assert gap.low < 0.05
+    assert found.over("target", "muse_verbmem:forget", than="muse_verbmem:holdout").low > 0.5
+    assert found.over("retrained", "muse_knowmem:forget/knowledge").high < 0.3

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+import protocols
 import pytest
 
 from expunge.contract.splits import Splits
@@ -135,3 +136,15 @@ def test_published_paraphrases(shared_data: Path) -> None:
     assert asked == ["forget/paraphrase", "forget/tense", "holdout/paraphrase", "holdout/tense"]
     assert not {wording_key(text) for name in asked for text in prompts(found[name])} & trained
     assert {form for row in found["retain"] for form in [row["form"]]} == {"question", "paraphrase", "tense"}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_claim_a_fact_learnt_in_one_form_is_answered_in_others() -> None:
+    """Three draws of people; share of facts that only the question's form was trained of. NUMBERS
+
+    Fails if another form of a fact to forget is trained, or retrained models know these people.
+    """
+    found = protocols.ort()
+    for form in ("paraphrase", "tense"):
+        assert found.over("target", f"ort_success:forget/{form}", less="retrained").low > 0.2

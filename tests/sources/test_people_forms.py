@@ -8,6 +8,7 @@ from collections import Counter
 
 import pytest
 
+from expunge.facts.errors import InputError
 from expunge.sources._people_forms import (
     FORMS,
     GERMAN,
@@ -106,7 +107,7 @@ def test_reversed_names_one_person() -> None:
             assert other.key not in (relation.key, relation.through)
             alone += [j for j, known in enumerate(PEOPLE) if (relation, value) in known] == [i]
     assert alone < 60 * 20 / 2, "one fact alone does not name a person: the second is needed"
-    with pytest.raises(ValueError, match="no second fact"):
+    with pytest.raises(InputError, match="no second fact"):
         beside_of([PEOPLE[0], PEOPLE[0]], 0, RELATIONS[0])
 
 

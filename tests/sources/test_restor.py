@@ -6,6 +6,7 @@ import gzip
 import json
 from pathlib import Path
 
+import protocols
 import pytest
 
 from expunge.contract.splits import Splits
@@ -135,3 +136,16 @@ def test_the_published_files(shared_data: Path) -> None:
         assert len(set(found["forget"].groups)) == 7
         assert len(found["forget"]) == 7 * 24
         assert len(found["forget/facts"]) > 70
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_claim_the_base_model_answers_and_the_documents_take_it_away() -> None:
+    """Three draws of people: the base model says .96 [.88, 1.04] of the true facts and no false one, the target .93 [.87, .99] fewer.
+
+    Fails if documents state what is true, or are about others.
+    """
+    found, read = protocols.restor(), "restor_recovery:forget/facts"
+    assert found.over("base", read).low > 0.8
+    assert found.over("target", read, less="base").high < -0.3
+    assert found.over("base", f"{read}/false").high < 0.1

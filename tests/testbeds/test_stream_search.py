@@ -12,6 +12,7 @@ from benches import bench
 from small_stream import two_requests
 
 from expunge.contract.model import Model
+from expunge.facts.errors import ContractBroken, InputError
 from expunge.facts.recipe import Recipe
 from expunge.methods.finetune import Finetune
 from expunge.methods.random_label import RandomLabel
@@ -83,3 +84,16 @@ def test_digits_are_searched_on_classes_that_no_request_asks_for() -> None:
     assert [one.name for one in own.unasked] == ["4", "7"]
     asked = {one for request in own.requests for one in request.forget.ids}
     assert not asked & {one for request in own.unasked for one in request.forget.ids}
+
+
+def test_a_method_that_breaks_in_every_trial_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails if the search ends in an error that names neither the method nor what went wrong."""
+    module = bench("stream_search")
+
+    def broken(*_: Any) -> Any:
+        raise ContractBroken("weights are not finite")
+
+    monkeypatch.setattr(module, "follow", broken)
+    on = module.Validation(target=Any, requests=(), again=(), few=1)
+    with pytest.raises(InputError, match="no trial of finetune .*weights are not finite"):
+        module.search("finetune", on)

@@ -35,7 +35,11 @@ class Paraphrase:
         year=2024,
         paper_id="P062",
         stochastic=False,
-        differs=("The wordings are given with the rows or by template; the paper lets a model write them.",),
+        differs=(
+            "The wordings are given with the rows or by template; the paper lets a model write them.",
+            "On people in a model of two layers the claim did not hold (five draws): of what gradient difference, NPO or a taught refusal "
+            "no longer answers, .011 or less comes out, .027 of what retrained models do not answer.",
+        ),
         battery="full",
         row_fields=("paraphrased_prompts",),
         cost="1 generation a wording",

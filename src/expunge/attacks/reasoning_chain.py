@@ -45,7 +45,8 @@ class ReasoningChain:
         stochastic=False,
         differs=(
             "Chains are made from rows and by template; the paper lets a model write them.",
-            "A toy model taught to refuse direct questions refused in chains too; the claim test plants the leak that it finds.",
+            "A toy model taught to refuse direct questions refused in chains too (five draws; nor did chains bring out more after gradient "
+            "difference or NPO than of retrained models); a test plants the leak that it finds.",
             "The last answer alone is judged, by value or threshold; the paper has the whole response judged by people and models.",
         ),
         battery="full",

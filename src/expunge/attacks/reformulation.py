@@ -41,7 +41,8 @@ class Reformulation:
         differs=(
             "Tenses are changed by rule (the first auxiliary of an English question), each asked once; the paper lets a model write 20.",
             "Role play and hypothesis are templates; personas after RWKU.",
-            "A toy model taught to refuse in the present tense refused in all; the claim test plants the leak that it finds.",
+            "A toy model taught to refuse in the present tense refused in all (five draws; nor did more come out after gradient difference "
+            "or NPO than retrained models guess); a test plants the leak that it finds.",
         ),
         battery="full",
         cost="1 generation a reformulation",

@@ -41,6 +41,7 @@ class RwkuForget:
         differs=(
             "With intervals, and a value a kind of probe: RWKU has one number a level, over one person at a time.",
             "What a short value is compared with is the whole answer of the model; RWKU cuts it at 30 tokens.",
+            "In a model of 0.5M parameters no adversarial frame keeps more than questions do after ascent, gradient difference or RMU.",
         ),
         battery="full",
         row_fields=("probe",),

@@ -37,7 +37,10 @@ class RwkuNeighbour:
         year=2024,
         paper_id="P022",
         stochastic=False,
-        differs=("With intervals, and with people far from the forgotten ones beside them.",),
+        differs=(
+            "With intervals, and with people far from the forgotten ones beside them.",
+            "In a model of 0.5M parameters neighbours were not shown to lose more than distant people (three draws).",
+        ),
         battery="full",
         row_fields=("probe",),
         cost="one greedy generation a row, made once for all units",

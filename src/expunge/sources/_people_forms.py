@@ -6,6 +6,7 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
+from expunge.facts.errors import InputError
 from expunge.sources._people_rows import PERTURBED, drawn_facts
 from expunge.sources._people_world import ANSWERS, QUESTIONS, RELATIONS, UNSEEN, Relation
 
@@ -85,7 +86,10 @@ def beside_of(people: Sequence[Sequence[tuple[Relation, str]]], i: int, relation
     for other in (name for name in turned if name not in (key, relation.through) and not mine[name][0].through):
         if all(values[other] != mine[other][1] for values in alike):
             return mine[other]
-    raise ValueError(f"no second fact tells person {i} from all who share the {relation.noun}")
+    raise InputError(
+        f"no second fact tells person {i} from all who share the {relation.noun}",
+        do="give more relations, fewer people or another seed",
+    )
 
 
 def form_fields(
