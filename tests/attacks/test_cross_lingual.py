@@ -55,7 +55,7 @@ def test_rows_that_cannot_be_asked_are_unscored() -> None:
 def test_anchors(verified: Any) -> None:
     """A stand-in for a language: other wordings of the same words. Fails if the target answers none, or a retrained model many.
 
-    Measured: 1.0 against .075. No multilingual model is small enough for this test: that the paper's claim holds is not shown here.
+    Measured: 1.0 against .075. A second language is below.
     """
     forget = verified.problem.splits.rows["forget"]
     spoken = Rows(
@@ -107,8 +107,10 @@ def in_both(seed: int) -> dict[str, Model]:
 
 
 @pytest.mark.slow
-def test_claim_what_was_removed_in_one_language_comes_out_in_another() -> None:
-    """Five draws of people, and a made-up language with words of its own, taught beside the trained one. NUMBERS
+def test_claim_what_was_removed_in_one_language_does_not_come_out_in_another() -> None:
+    """The claim does not hold in a model of two layers. Five draws of people, and a made-up language with words of its own, taught beside the
+    trained one: the target answers all in both. Gradient difference leaves .03 in the trained one, which alone it sees, and .04 [-.02, .10] in
+    the other, where retrained models taught it have .05: one road to a fact is closed with the other.
 
     Fails if the trained language is asked, or the removal sees the other one.
     """
@@ -120,10 +122,8 @@ def test_claim_what_was_removed_in_one_language_comes_out_in_another() -> None:
             found[name] = at.share_out(CrossLingual(item_control=False), model, rows)
             found[f"{name}, trained language"] = float(at.answered(model).mean())
         draws.append(found)
-    for name in draws[0]:
-        over(draws, name)
     assert over(draws, "target").low > 0.9
     assert over(draws, "grad_diff, trained language").high < 0.2
     assert over(draws, "retrained").high < 0.2
-    over(draws, "grad_diff", less="grad_diff, trained language")
-    over(draws, "grad_diff", less="retrained")
+    assert over(draws, "grad_diff").high < 0.2
+    assert over(draws, "grad_diff", less="retrained").low < 0.05

@@ -28,7 +28,7 @@ def test_mean_of_the_lowest(evidence: Callable[..., Any]) -> None:
 def test_claim_it_tells_members_no_better_than_the_loss() -> None:
     """The claim does not hold on short statements. Three draws, AUC of statements read once and four times against those never read.
 
-    NUMBERS
+    Min-20% less the loss: -.05 [-.12, .02] of .67 in one copy, .01 [-.01, .03] of .94 in four.
     Fails if the score is that of the most likely tokens.
     """
     found = protocols.hubble()
@@ -36,3 +36,4 @@ def test_claim_it_tells_members_no_better_than_the_loss() -> None:
         read = f"hubble_membership:late/x{n}/"
         assert found.over("target", f"{read}min_k", less="retrained").estimate > 0
         assert found.over("target", f"{read}min_k", than=f"{read}loss").low < 0
+    assert found.over("target", "hubble_membership:late/x4/min_k", less="retrained").low > 0.2

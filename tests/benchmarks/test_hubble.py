@@ -66,14 +66,17 @@ def test_memorisation_rises_with_copies_and_fades(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_claim_memorisation_rises_with_copies_and_what_was_early_fades() -> None:
-    """Three draws of statements, a corpus of 800 rows; bits of exposure (5 at most, 1.3 by chance). NUMBERS
+    """Three draws of statements, a corpus of 800 rows; bits of exposure (5 at most, 1.3 by chance). Late statements
+    in one copy 2.0, in four 3.4, sixteen 4.8, in 64 5.0; what was early in 64 copies falls from 5.0 at the end of its phase to 2.0 [.7, 3.3].
 
     That it falls with the corpus, and that exact repeats fade faster, did not show on one seed (docs/results/hubble.md), and is not asked.
     Fails if copies are read once, or early statements in the second phase.
     """
     found, read = protocols.hubble(), "exposure:ledger/"
-    assert found.over("target", f"{read}late x64", than=f"{read}late x4").low > 0
-    assert found.over("target", f"{read}late x4", than=f"{read}late x1").low > 0
+    assert found.over("target", f"{read}late x64", than=f"{read}late x1").low > 2
+    for more, fewer in ((4, 1), (16, 4), (64, 16)):
+        assert found.over("target", f"{read}late x{more}", than=f"{read}late x{fewer}").estimate > 0
+    found.over("target", f"{read}early x64")
     assert found.over("target", f"{read}early x64", less="base").high < 0
     assert found.over("target", f"{read}early x64", than=f"{read}late x64").high < 0
     assert found.over("target", f"{read}never x0").high < 2.5

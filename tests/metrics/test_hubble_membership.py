@@ -63,7 +63,8 @@ def test_no_holdout_no_value(evidence: Callable[..., Any], scores: Callable[...,
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_claim_scores_rise_with_copies() -> None:
-    """Three draws of statements; AUC against those in no copy. NUMBERS
+    """Three draws of statements; AUC against those in no copy. One copy .67 [.49, .84] by the
+    loss, four .94, 16 and 64 1.00; min-20% .62, .95, 1.00; min-k++ .64, .93, 1.00. Of retrained models .48 to .55.
 
     Fails if numbers of copies change places, or the members of another phase count.
     """

@@ -37,7 +37,11 @@ class CrossLingual:
         year=2024,
         paper_id="P022",
         stochastic=False,
-        differs=("Translations come with the rows; the benchmark lets a model write them.",),
+        differs=(
+            "Translations come with the rows; the benchmark lets a model write them.",
+            "In a model of two layers that was taught a made-up second language nothing came out in it after gradient difference in the "
+            "first (.04, retrained .05; five draws).",
+        ),
         battery="full",
         row_fields=("translated_prompts", "value"),
         cost="1 generation a language",
