@@ -74,7 +74,8 @@ def test_what_was_learnt_in_one_form_comes_out_in_others(tmp_path: Path) -> None
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_claim_other_forms_go_with_the_one_that_is_removed() -> None:
-    """The claim does not hold in such a model. Three draws of people. NUMBERS
+    """The claim does not hold in such a model. Three draws of people. Removed in the form of a question, facts leave it
+    (.09 after ascent, .04 after NPO) and leave paraphrase (.86) and past tense (.99) with it: -.01 [-.19, .18] and -.01 [-.07, .05] beside it.
 
     Fails if the other forms are not read by the target, or the removal does not end the trained one.
     """

@@ -1,4 +1,4 @@
-"""Every unit of a paper on the list of systems has a test of that paper's claim, but for those that are owed one."""
+"""Every unit of a paper on the list of systems has a test of that paper's claim."""
 
 from __future__ import annotations
 
@@ -13,23 +13,6 @@ from expunge.contract.registry import units
 ROOT = Path(__file__).resolve().parents[2]
 LISTED = {f"{kind}.{name}": unit for kind in KINDS for name, unit in units(kind).items() if unit.about.paper_id}
 OPENINGS = ("The claim", "The paper's claim")
-OWED = frozenset(
-    """
-    attack.cdd attack.cross_lingual attack.min_k attack.palimpsest attack.paraphrase attack.reasoning_chain
-    attack.reformulation benchmark.hubble benchmark.muse
-    benchmark.ort benchmark.restor benchmark.rwku benchmark.skills locator.concept_vectors
-    method.needle method.random_answer
-    metric.collateral_by_distance metric.hubble_membership metric.mass_destination metric.muse_knowmem
-    metric.muse_privleak metric.muse_verbmem metric.ort_form_gap metric.ort_success
-    metric.restor_recovery metric.rwku_forget metric.rwku_membership metric.rwku_neighbour metric.rwku_utility
-    metric.skill_accuracy metric.skill_transfer metric.unfair_suppression
-    source.conceptvectors source.hubble source.muse source.ort
-    source.restor source.rwku source.skills
-    """.split()
-)
-"""Units without a claim test on 23 November 2026. Names are only ever taken out."""
-OWED_LEFT = 39
-"""How many are left; it goes down with the names (52 that day) and never up: a new unit brings its claim test along."""
 
 
 def claim_tests(source: str) -> list[str]:
@@ -59,16 +42,9 @@ def test_the_claim_is_derived(): ...
 
 @pytest.mark.parametrize("name", sorted(LISTED))
 def test_a_unit_of_a_listed_paper_tests_its_claim(name: str) -> None:
-    """Fails if a unit with a `paper_id` has no claim test and is not owed one, or is called owed and has one by now."""
+    """Fails if a unit with a `paper_id` has no claim test: a new one brings it along."""
     kind, _, own = name.partition(".")
-    found = claim_tests((ROOT / "tests" / f"{kind}s" / f"test_{own}.py").read_text())
-    assert bool(found) != (name in OWED), f"take {name} off the list" if found else f"{name} has no claim test"
-
-
-def test_the_list_of_those_owed_only_shrinks() -> None:
-    """Fails if a name is added to the list, taken off without counting down, or stands for no unit with a `paper_id`."""
-    assert set(LISTED) >= OWED
-    assert len(OWED) == OWED_LEFT <= 52
+    assert claim_tests((ROOT / "tests" / f"{kind}s" / f"test_{own}.py").read_text())
 
 
 def test_units_of_one_paper_bear_one_id() -> None:

@@ -88,8 +88,9 @@ def test_forms_that_the_target_only_guesses_do_not_count(evidence: Callable[...,
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_claim_the_gap_of_a_removal_is_not_below_that_of_retraining() -> None:
-    """The claim does not hold in such a model. Three draws of people. NUMBERS
+def test_claim_the_gap_of_a_removal_is_near_0() -> None:
+    """The claim does not hold in such a model. Three draws of people. -.03 [-.09, .04] after ascent and -.01 [-.05, .03]
+    after NPO: unseen forms fall with the trained one, by .74 [.36, 1.13] and .81.
 
     Fails if the gap's sign is turned, or forms that the target does not read count.
     """

@@ -45,8 +45,10 @@ def test_rows_without_forms_are_unscored(evidence: Callable[..., Any]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_claim_success_falls_in_the_trained_form_and_retrained_models_have_none() -> None:
-    """Three draws of people. NUMBERS
+def test_claim_success_falls_in_the_trained_form_and_in_the_others() -> None:
+    """Three draws of people. Half of the claim holds in such a model: success falls by .91 [.71, 1.11] after ascent and .96 after NPO in the trained
+    form, and retrained models have .04. It does not stay in others: NPO leaves .03 of paraphrases (.86 in the target), .03 of past tense (.99),
+    .06 of cloze (.78) and .01 of choices (.69).
 
     Fails if forms are pooled, or a guess counts as success.
     """
@@ -54,6 +56,6 @@ def test_claim_success_falls_in_the_trained_form_and_retrained_models_have_none(
     for method in ("ascent", "npo"):
         assert found.over(method, "ort_success:forget", less="target").high < -0.4
     for form in ("", "/paraphrase", "/tense", "/cloze", "/choice"):
-        found.over("target", f"ort_success:forget{form}")
-        found.over("npo", f"ort_success:forget{form}")
+        assert found.over("target", f"ort_success:forget{form}").estimate > 0.5
+        assert found.over("npo", f"ort_success:forget{form}").estimate < 0.15
         assert found.over("retrained", f"ort_success:forget{form}").estimate < 0.3

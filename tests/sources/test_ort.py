@@ -141,7 +141,8 @@ def test_published_paraphrases(shared_data: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_claim_a_fact_learnt_in_one_form_is_answered_in_others() -> None:
-    """Three draws of people; share of facts that only the question's form was trained of. NUMBERS
+    """Three draws of people; share of facts that only the question's form was trained of. The target says .82 [.58, 1.06] more
+    of them than retrained models when asked in a paraphrase, and .94 in the past tense.
 
     Fails if another form of a fact to forget is trained, or retrained models know these people.
     """
