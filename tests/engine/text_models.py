@@ -27,7 +27,7 @@ from expunge.testbeds.text import text_problem
 
 NEEDS = frozenset({"scores", "generations", "gradients"})
 SEEDS = (31, 41, 51, 61, 71)
-"""Of people and models that claims are reported on over draws, two retrained models each; settings and bounds were set on 21."""
+"""Of people and models that claims are reported on over draws, two retrained models each; settings were set on 21."""
 
 
 @dataclass(frozen=True)
@@ -113,25 +113,15 @@ def draw(seed: int) -> Verified:
 
 
 @cache
-def refusing_of(seed: int) -> Model:
-    """The refusing target of a draw."""
-    return refusing(draw(seed).problem)
-
-
-@cache
-def removed(seed: int, method: str, **settings: Any) -> Model:
-    """What a method makes of a draw's target."""
-    problem = draw(seed).problem
-    return unlearn(find("method", method).create(settings), problem.target, problem.splits, job=Job(seed=seed))[0]
-
-
-@cache
 def models_of(seed: int) -> Mapping[str, Model]:
     """A draw's target and retrained models, the refusing target, and the target after removals at a rate of 1e-3."""
     at = draw(seed)
     found = {name: model for name, model in at.models.items() if name != "untrained"}
-    found["refusing"] = refusing_of(seed)
-    return found | {method: removed(seed, method, lr=1e-3) for method in ("grad_diff", "npo", "ascent")}
+    found["refusing"] = refusing(at.problem)
+    for method in ("grad_diff", "npo", "ascent"):
+        unit, job = find("method", method).create({"lr": 1e-3}), Job(seed=seed)
+        found[method] = unlearn(unit, at.problem.target, at.problem.splits, job=job)[0]
+    return found
 
 
 def _five(measure: Callable[[int, str], float]) -> list[dict[str, float]]:
