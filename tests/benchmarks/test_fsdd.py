@@ -100,13 +100,13 @@ def by_model(at: Measured, seed: int) -> dict[str, dict[str, float]]:
 def test_claim_on_three_speakers(shared_data: Path) -> None:
     """What of the paper's comparison holds on voices, beside the distance to retraining (average gap in points), which is the headline.
 
-    Means over three speakers, ten retrained models each. Distance: retrained 2.5, scrub 4.9 (not told apart: 2.5 [-4.9, 9.9]), fine-tuning
-    8.7, mild fine-tuning and doing nothing 23.5, ascent 38 and 70, random labels 24. Member AUC of the loss: target .58 (.57, .50, .69),
-    mild fine-tuning .58, fine-tuning .52, retrained .50, ascent .48 at a test accuracy of .10. Fine-tuning lowers it by .09, .02 and .08
-    (-.06 [-.16, .03]: the second speaker's target has none to lose). NoMUS: fine-tuning .962, retrained .958, scrub .958, random labels
-    .954, mild .950, target .931, ascent .77 and .51: retraining has not the highest sum; with other speakers' clips as outsiders target
-    .960, retrained .755. So fine-tuning leaves membership only at a rate that leaves everything; no method is shown to beat fine-tuning by
-    NoMUS, and scrub beats it by the distance.
+    Means over three speakers, ten retrained models each, on two processors, where the same training ends in other weights. Distance:
+    retrained 2.5 and 2.4, scrub 4.9 and 7.9 (10.2, 10.5, 3.0), fine-tuning 8.7 and 5.7 (6.0, 4.4, 6.8): which is nearer hangs on that. Mild
+    fine-tuning and doing nothing 23.5 and 23, ascent 38, 70 and 19, 65, random labels 24 and 25. Member AUC of the loss: target .58 and .59,
+    mild fine-tuning .58, fine-tuning .52 and .51, retrained .50, ascent .48 and .46 at a test accuracy of .10. NoMUS: fine-tuning .962 and
+    .981, retrained .958 and .962, scrub .958 and .949, random labels .954 and .959, mild .950 and .945, target .931 and .942, ascent .77,
+    .51 and .83, .52: retraining has not the highest sum; with other speakers' clips as outsiders target .960 and .970, retrained .755 and
+    .751. So fine-tuning leaves membership only at a rate that leaves everything, and scrub is not shown to beat it by either measure.
     Fails if forget rows reach a retrained model, scrub's max pass minimises, or fine-tuning is given the forget rows.
     """
     found = [by_model(voices(shared_data / "fsdd" / "fsdd.npz", seed, seed), seed) for seed in SPEAKERS]
@@ -128,13 +128,13 @@ def test_claim_on_three_speakers(shared_data: Path) -> None:
     assert of("longer ascent", "test").max() < 20
     assert (of("longer ascent", "distance") > of("target", "distance") + 20).all()
     assert fmean(of("longer ascent", "membership")) < fmean(of("target", "membership"))
-    # by the distance scrub is the nearest on every speaker; by NoMUS it is not above fine-tuning, twice as far
-    for name in ("target", "finetune", "gentle", "ascent", "longer ascent", "random_label"):
-        assert (of("scrub", "distance") < of(name, "distance")).all(), name
-    beside = mean_interval(of("scrub", "distance") - of("retrained", "distance"))
-    assert beside.low < 0 < beside.high
-    difference = mean_interval(of("scrub", "nomus") - of("finetune", "nomus"))
-    assert difference.low < 0 < difference.high
+    # scrub is less than half as far as all but fine-tuning, from which neither measure tells it apart
+    for name in ("target", "gentle", "ascent", "longer ascent", "random_label"):
+        assert fmean(of("scrub", "distance")) < fmean(of(name, "distance")) / 2, name
+    for measure in ("distance", "nomus"):
+        for name in ("finetune", "retrained"):
+            difference = mean_interval(of("scrub", measure) - of(name, measure))
+            assert difference.low < 0 < difference.high
     # the sum of a model without the speaker: above doing nothing with the speaker's own clips as outsiders, below it with others'; no highest
     assert fmean(of("target", "nomus")) < fmean(of("retrained", "nomus")) < fmean(of("finetune", "nomus"))
     assert fmean(of("retrained", "of others")) < fmean(of("target", "of others")) - 0.1
